@@ -1,0 +1,1 @@
+//! From weights and token ids to token ids.

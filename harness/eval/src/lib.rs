@@ -1,0 +1,3 @@
+//! From a YAML case to a report.
+pub mod backend;
+pub mod yaml;
