@@ -18,12 +18,16 @@ pub trait Backend: Send + Sync {
     /// Costs a tokenization, no forward pass: weights need not be in memory.
     fn prompt(&self, messages: &[Message]) -> Result<Prompt, BackendError>;
 
+    /// Brings the weights into memory, if they are not there.
+    fn load(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// Blocks until the request is answered.
     ///
     /// Chunks arrive with the time at which they were produced, read where they were produced: a
     /// client thread that wakes late must not make the model look slow.
-    fn answer(&self, request: &Request, on_chunk: &mut dyn FnMut(Chunk<'_>))
-    -> Result<Finish, BackendError>;
+    fn answer(&self, request: &Request, on_chunk: &mut dyn FnMut(Chunk<'_>)) -> Result<Finish, BackendError>;
 }
 
 /// What can change an answer's bits: equal numerics give equal answers to equal requests.
@@ -95,6 +99,8 @@ pub struct Generate {
     pub max_tokens: u32,
     /// Strings that end the answer; the answer is cut before the first of them.
     pub stop: Vec<String>,
+    /// Goes on past the model's own end of turn, to [`Generate::max_tokens`]: for measuring speed.
+    pub ignore_eos: bool,
 }
 
 /// A request for log-probabilities.

@@ -82,7 +82,11 @@ const DEEPEST: usize = 64;
 pub fn parse(text: &str) -> Result<Node, Malformed> {
     if text.len() as u64 > LARGEST_FILE {
         return Err(Malformed {
-            message: format!("{} MB of YAML in one file, more than the {} MB that are read", text.len() >> 20, LARGEST_FILE >> 20),
+            message: format!(
+                "{} MB of YAML in one file, more than the {} MB that are read",
+                text.len() >> 20,
+                LARGEST_FILE >> 20
+            ),
             span: None,
             help: Some("split the file".to_owned()),
         });
@@ -93,7 +97,7 @@ pub fn parse(text: &str) -> Result<Node, Malformed> {
             flow_nesting_limit: DEEPEST,
             max_events: 8_000_000,
             max_nodes: 4_000_000,
-            max_total_scalar_bytes: 2 * LARGEST_FILE as usize,
+            max_total_scalar_bytes: 64 << 20,
             max_aliases: 1_000,
             max_anchors: 1_000,
         },
@@ -114,20 +118,49 @@ pub fn parse(text: &str) -> Result<Node, Malformed> {
 }
 
 fn malformed(error: &serde_yaml::Error, text: &str) -> Malformed {
-    let span = error.location().and_then(|at| span_of(&at)).map(|span| Span {
+    use serde_yaml::Error;
+    let error = error.without_snippet();
+    let span = error.location().and_then(|at| {
+        // What the scanner refuses has a line and a column only.
+        let span = span_of(&at)
+            .or_else(|| Some(Span { start: offset_of(text, at.line(), at.column())?, len: 0 }))?;
         // An error at the end of the file points past its last byte.
-        start: span.start.min(u32::try_from(text.len()).unwrap_or(u32::MAX)),
-        len: span.len,
+        Some(Span { start: span.start.min(u32::try_from(text.len()).unwrap_or(u32::MAX)), ..span })
     });
-    let mut message = error.without_snippet().to_string();
-    // The position is shown by the label.
-    if let Some(cut) = message.rfind(" at line ") {
-        message.truncate(cut);
-    }
-    if let Some(rest) = message.split_once(": line ").map(|(head, _)| head.to_owned()) {
-        message = rest;
-    }
-    Malformed { message, span, help: None }
+    let (message, help) = match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => (format!("`{key}` stands twice"), None),
+        Error::MergeKeyNotAllowed { .. } => {
+            ("merge keys are not read".to_owned(), Some("write the keys out"))
+        }
+        Error::NonFiniteFloat { value, .. } => (format!("`{value}` is no number that is read"), None),
+        other => {
+            let mut message = other.to_string();
+            // The position is shown by the label.
+            if let Some(cut) = message.rfind(" at line ") {
+                message.truncate(cut);
+            }
+            if let Some(head) = message.split_once(": line ").map(|(head, _)| head.to_owned()) {
+                message = head;
+            }
+            let help = (message.contains("mapping values are not allowed"))
+                .then_some("text with a colon and a space in it stands in quotes");
+            (message, help)
+        }
+    };
+    Malformed { message, span, help: help.map(str::to_owned) }
+}
+
+/// The byte at which a line and a column, both counted from 1, are.
+fn offset_of(text: &str, line: u64, column: u64) -> Option<u32> {
+    let before = usize::try_from(line.checked_sub(1)?).ok()?;
+    let start = match before {
+        0 => 0,
+        before => text.match_indices('\n').nth(before - 1)?.0 + 1,
+    };
+    let line = text[start..].split('\n').next()?;
+    let column = usize::try_from(column.saturating_sub(1)).ok()?;
+    let within = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+    u32::try_from(start + within).ok()
 }
 
 fn span_of(at: &serde_yaml::Location) -> Option<Span> {
@@ -293,10 +326,8 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for Spanned<T> {
 
 /// Reads a type from a node.
 pub fn read<T: DeserializeOwned>(node: &Node) -> Result<T, Malformed> {
-    T::deserialize(Reader(node)).map_err(|error| Malformed {
-        span: Some(error.0.span.unwrap_or_else(|| node.place())),
-        ..error.0
-    })
+    T::deserialize(Reader(node))
+        .map_err(|error| Malformed { span: Some(error.0.span.unwrap_or_else(|| node.place())), ..error.0 })
 }
 
 /// The one of `known` that was most likely meant by `word`, if any is near.
@@ -304,16 +335,35 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .map(|it| (strsim::damerau_levenshtein(&word.to_lowercase(), &it.to_lowercase()), it))
-        .filter(|(distance, it)| *distance <= 1 + it.len().max(word.len()) / 4)
+        // Of short words, none is like another just because it is as short.
+        .filter(|(distance, it)| {
+            let longest = it.len().max(word.len());
+            *distance <= 1 + longest / 4 && *distance < longest
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, it)| it)
+}
+
+/// What serde expected, in words for people who do not know our types.
+fn expected_words(expected: &str) -> String {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" => "a whole number, 0 or more".to_owned(),
+        "i64" => "a whole number".to_owned(),
+        "f64" => "a number".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a mapping".to_owned(),
+        other if other.starts_with("struct ") => "a mapping".to_owned(),
+        other => other.replace("a string", "text"),
+    }
 }
 
 fn one_of(known: &[&str]) -> String {
     match known {
         [] => "nothing is known here".to_owned(),
         [only] => format!("only `{only}` is known here"),
-        many => format!("known here: {}", many.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")),
+        many => {
+            format!("known here: {}", many.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -361,7 +411,7 @@ impl de::Error for ReadError {
             }
             _ => None,
         };
-        let expected = expected.to_string().replace("a string", "text").replace("struct ", "a mapping of ");
+        let expected = expected_words(&expected.to_string());
         let found = match found {
             de::Unexpected::Unit | de::Unexpected::Option => "nothing".to_owned(),
             de::Unexpected::Seq => "a list".to_owned(),
@@ -374,6 +424,20 @@ impl de::Error for ReadError {
             other => other.to_string(),
         };
         Self(Malformed { message: format!("expected {expected}, found {found}"), span: None, help })
+    }
+
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let found = match found {
+            de::Unexpected::Signed(number) => number.to_string(),
+            de::Unexpected::Unsigned(number) => number.to_string(),
+            de::Unexpected::Float(number) => number.to_string(),
+            other => other.to_string(),
+        };
+        Self(Malformed {
+            message: format!("expected {}, found {found}", expected_words(&expected.to_string())),
+            span: None,
+            help: None,
+        })
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -443,6 +507,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     ) -> Result<V::Value, ReadError> {
         if name == SPANNED {
             return visitor.visit_seq(SpannedParts { node: self.0, next: 0 });
+        }
+        if let Value::List(_) = self.0.value {
+            // serde would take a list for the fields in order.
+            return Err(de::Error::invalid_type(de::Unexpected::Seq, &visitor));
         }
         self.deserialize_any(visitor)
     }

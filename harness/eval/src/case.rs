@@ -1,0 +1,857 @@
+//! Cases: what is asked, read from `cases/<category>/<topic>.yaml`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::backend::{Message, Role, Sampling};
+use crate::diagnostic::{Mistake, SourceFile};
+use crate::grade::Rubric;
+use crate::model::{Models, entries_of, is_name};
+use crate::template::Template;
+use crate::weights::sha256_of_text;
+use crate::yaml::{self, Malformed, Node, Span, Spanned, Value};
+
+/// The version of case files that is read.
+pub const VERSION: i64 = 1;
+
+/// Tokens that an answer may have unless its case says otherwise.
+pub const MAX_TOKENS: u32 = 256;
+
+/// The most variants that a matrix may make.
+const MOST_VARIANTS: usize = 10_000;
+
+/// A file of cases with one theme.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// `category/topic`: the file's path below the folder of cases, without its ending.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// The theme in a line.
+    pub description: String,
+    /// The cases, in order.
+    pub cases: Vec<Case>,
+}
+
+impl Suite {
+    /// The folder: the first part of the name.
+    pub fn category(&self) -> &str {
+        self.name.split('/').next().unwrap_or(&self.name)
+    }
+
+    /// The file: the last part of the name.
+    pub fn topic(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+}
+
+/// A question, the models it is for, and how answers are judged.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Unique in its suite.
+    pub id: String,
+    /// The line of the file on which it begins.
+    pub line: usize,
+    /// Words to select cases by.
+    pub tags: Vec<String>,
+    /// Cases that stand or fall together have one cluster.
+    pub cluster: Option<String>,
+    /// The score that passes where no golden applies.
+    pub threshold: f64,
+    /// How tokens are chosen; the seed is the first repeat's.
+    pub sampling: Sampling,
+    /// How often each variant is asked, each time with another seed.
+    pub repeats: u32,
+    /// The most tokens of an answer.
+    pub max_tokens: u32,
+    /// Strings that end an answer.
+    pub stop: Vec<String>,
+    /// Positions in [`Models::models`] of the models that are asked; `None` for all.
+    pub models: Option<Vec<usize>>,
+    /// One for each combination of the matrix; one where there is no matrix.
+    pub variants: Vec<Variant>,
+}
+
+/// A case with a value for each variable of its matrix.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// The values as they stand in the trial's name: `n=3,k=2`; empty without a matrix.
+    pub label: String,
+    /// What is asked, before the chat template.
+    pub messages: Vec<Message>,
+    /// How an answer is judged.
+    pub rubric: Rubric,
+}
+
+impl Variant {
+    /// SHA-256 of what is asked.
+    pub fn prompt_digest(&self) -> String {
+        let mut text = String::new();
+        for Message { role, content } in &self.messages {
+            let role = match role {
+                Role::System => "system",
+                Role::User => "user",
+                Role::Assistant => "assistant",
+            };
+            // Lengths, so that no two conversations give one text. Writing to a String cannot fail.
+            let _ = write!(text, "{role} {}\n{content}\n", content.len());
+        }
+        sha256_of_text(&text)
+    }
+}
+
+impl Case {
+    /// SHA-256 of how an answer is produced and judged, beside the prompt.
+    pub fn digest(&self, variant: &Variant) -> String {
+        let Sampling { temperature, top_k, top_p, seed } = &self.sampling;
+        sha256_of_text(&format!(
+            "{}\nt {temperature} k {top_k:?} p {top_p:?} seed {seed} max {} stop {:?}",
+            variant.rubric.canonical(),
+            self.max_tokens,
+            self.stop,
+        ))
+    }
+}
+
+/// Suites, and the mistakes that were found beside them.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The suites, by name; wrong cases are left out.
+    pub suites: Vec<Suite>,
+    /// What is wrong, in the order of the files.
+    pub wrong: Vec<WrongCase>,
+}
+
+/// A case, or a whole file, that cannot be used.
+#[derive(Clone, Debug)]
+pub struct WrongCase {
+    /// `category/topic/case`, or `category/topic` where the file itself is wrong.
+    pub name: String,
+    /// What is wrong.
+    pub mistake: Mistake,
+}
+
+/// A case file as it is written, for its JSON Schema.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "A suite of cases")]
+#[expect(dead_code, reason = "the file is read case by case; this describes it as a whole")]
+pub(crate) struct WrittenSuite {
+    /// The version of this format: 1.
+    version: i64,
+    /// The theme in a line.
+    description: Option<String>,
+    /// What holds for every case that does not say otherwise.
+    defaults: Option<Defaults>,
+    /// The cases.
+    cases: Vec<WrittenCase>,
+}
+
+/// What holds for every case of the file that does not say otherwise.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Defaults {
+    /// The system message.
+    system: Option<Spanned<String>>,
+    /// Worked examples: turns before every prompt.
+    #[serde(default)]
+    examples: Vec<Example>,
+    /// How long an answer may be.
+    #[serde(default)]
+    limits: Limits,
+    /// How tokens are chosen.
+    #[serde(default)]
+    sampling: WrittenSampling,
+    /// Words to select cases by, added to each case's own.
+    #[serde(default)]
+    tags: Vec<String>,
+    /// The models that are asked: names, or `tag:NAME`.
+    models: Option<Vec<Spanned<String>>>,
+    /// The score that passes where no golden applies.
+    threshold: Option<Spanned<f64>>,
+}
+
+/// A question and how answers are judged.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WrittenCase {
+    /// Lower-case letters, digits and `-`; unique in its file.
+    id: Spanned<String>,
+    /// What is asked, as one user turn.
+    prompt: Option<Spanned<String>>,
+    /// What is asked, as turns, the last of them the user's.
+    messages: Option<Vec<WrittenMessage>>,
+    /// How an answer is judged.
+    #[expect(dead_code, reason = "read from its node, with the matrix's values in it")]
+    grade: Option<Elsewhere<crate::grade::written::Rubric>>,
+    /// Named lists of values; each combination is a variant of the case.
+    #[expect(dead_code, reason = "read from its node, in the order written")]
+    matrix: Option<Elsewhere<std::collections::BTreeMap<String, Vec<serde_json::Value>>>>,
+    /// The score, from 0 to 1, that passes where no golden applies; 1 unless given.
+    threshold: Option<Spanned<f64>>,
+    /// The system message.
+    system: Option<Spanned<String>>,
+    /// Worked examples: turns before the prompt.
+    examples: Option<Vec<Example>>,
+    /// How long an answer may be.
+    #[serde(default)]
+    limits: Limits,
+    /// How tokens are chosen.
+    #[serde(default)]
+    sampling: WrittenSampling,
+    /// The models that are asked: names, or `tag:NAME`.
+    models: Option<Vec<Spanned<String>>>,
+    /// Words to select cases by.
+    #[serde(default)]
+    tags: Vec<String>,
+    /// Cases that stand or fall together; the case's id unless given.
+    cluster: Option<String>,
+    /// Which misunderstanding the case catches.
+    #[expect(dead_code, reason = "written for people who read the file")]
+    why: Option<String>,
+}
+
+/// A worked example.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Example {
+    /// A question.
+    user: Spanned<String>,
+    /// Its answer.
+    assistant: Spanned<String>,
+}
+
+/// One turn.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WrittenMessage {
+    /// Who speaks.
+    role: Role,
+    /// What is said.
+    content: Spanned<String>,
+}
+
+/// How long an answer may be.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    /// The most tokens; 256 unless given.
+    max_tokens: Option<Spanned<u32>>,
+    /// Strings that end the answer, which is cut before them.
+    stop: Option<Vec<Spanned<String>>>,
+}
+
+/// How tokens are chosen.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WrittenSampling {
+    /// Flattens the distribution; 0, the default, always takes the likeliest token.
+    temperature: Option<Spanned<f64>>,
+    /// Keep the k likeliest tokens.
+    top_k: Option<Spanned<u32>>,
+    /// Keep the smallest set of tokens with this probability together.
+    top_p: Option<Spanned<f64>>,
+    /// Makes the draw repeatable; the n-th repeat uses the seed plus n − 1.
+    seed: Option<u64>,
+    /// How often each variant is asked.
+    repeats: Option<Spanned<u32>>,
+}
+
+/// A field that is read by itself, from its node.
+struct Elsewhere<T>(std::marker::PhantomData<T>);
+
+impl<'de, T> Deserialize<'de> for Elsewhere<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self(std::marker::PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Elsewhere<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// Reads every suite below a folder; no mistake hides another.
+pub fn load(folder: &Path, models: &Models) -> Loaded {
+    let mut files = Vec::new();
+    let mut loaded = Loaded::default();
+    let whole = |name: &str, message: String, help: &str| WrongCase {
+        name: name.to_owned(),
+        mistake: Mistake::of_file(name, message, Some(help.to_owned())),
+    };
+    for entry in walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name() {
+        match entry {
+            Ok(entry) => {
+                let yaml = entry.path().extension().is_some_and(|it| it == "yaml" || it == "yml");
+                if entry.file_type().is_file() && yaml {
+                    files.push(entry.into_path());
+                }
+            }
+            Err(error) => {
+                let message = format!("{} cannot be read: {error}", folder.display());
+                loaded.wrong.push(whole("cases", message, "PROOFMARK_CASES names the folder of cases"));
+            }
+        }
+    }
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut read: Vec<(usize, FileRead)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(path) = files.get(index) else { return done };
+                done.push((index, load_file(folder, path, models)));
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|it| it.join().expect("reading a file does not panic")).collect()
+    });
+    read.sort_by_key(|(index, _)| *index);
+    let mut names: HashMap<String, PathBuf> = HashMap::new();
+    for (_, file) in read {
+        match file {
+            Ok((suite, wrong)) => {
+                loaded.wrong.extend(wrong);
+                let Some(suite) = suite else { continue };
+                if let Some(other) = names.insert(suite.name.clone(), suite.path.clone()) {
+                    let message = format!("{} and {} are one suite", other.display(), suite.path.display());
+                    loaded.wrong.push(whole(&suite.name, message, "rename one of the files"));
+                    continue;
+                }
+                loaded.suites.push(suite);
+            }
+            Err(wrong) => loaded.wrong.push(*wrong),
+        }
+    }
+    if loaded.suites.is_empty() && loaded.wrong.is_empty() {
+        let message = format!("there is no case below {}", folder.display());
+        loaded.wrong.push(whole("cases", message, "write one: docs/cases.md says how"));
+    }
+    loaded
+}
+
+/// A suite and what is wrong beside it, or what is wrong with the whole file.
+type FileRead = Result<(Option<Suite>, Vec<WrongCase>), Box<WrongCase>>;
+
+fn load_file(folder: &Path, path: &Path, models: &Models) -> FileRead {
+    let relative = path.strip_prefix(folder).unwrap_or(path).with_extension("");
+    let name = relative.components().map(|it| it.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
+    if !name.split('/').all(is_name) {
+        let message = format!("`{name}` is no name for a suite");
+        let help = "letters, digits, `-`, `_` and `.` make names of folders and files".to_owned();
+        return Err(Box::new(WrongCase { mistake: Mistake::of_file(&name, message, Some(help)), name }));
+    }
+    let file =
+        SourceFile::load(path).map_err(|it| Box::new(WrongCase { name: name.clone(), mistake: *it }))?;
+    Ok(read(&name, path, &file, models))
+}
+
+/// Reads the text of a suite.
+pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Option<Suite>, Vec<WrongCase>) {
+    let mut mistakes = Vec::new();
+    let mut wrong = Vec::new();
+    let wrong_file = |malformed| WrongCase { name: name.to_owned(), mistake: file.mistake(malformed) };
+    let root = match yaml::parse(&file.text) {
+        Ok(root) => root,
+        Err(malformed) => return (None, vec![wrong_file(malformed)]),
+    };
+    entries_of(&root, &["version", "description", "defaults", "cases"], VERSION, &mut mistakes);
+    let mut take = |node: Option<&Node>| -> Defaults {
+        node.map(yaml::read)
+            .transpose()
+            .unwrap_or_else(|malformed| {
+                mistakes.push(malformed);
+                None
+            })
+            .unwrap_or_default()
+    };
+    let defaults = take(root.field("defaults"));
+    let description = match root.field("description").map(yaml::read::<String>) {
+        Some(Ok(description)) => description,
+        Some(Err(malformed)) => {
+            mistakes.push(malformed);
+            String::new()
+        }
+        None => String::new(),
+    };
+    let mut cases = Vec::new();
+    match root.field("cases").map(|node| (&node.value, node.place())) {
+        Some((Value::List(entries), place)) => {
+            if entries.is_empty() {
+                mistakes.push(mistake("the suite has no case", place));
+            }
+            let mut lines = Lines { file, at: 0, line: 1 };
+            let mut ids: HashMap<String, usize> = HashMap::new();
+            for (index, entry) in entries.iter().enumerate() {
+                let line = lines.of(entry.place());
+                let mut own = Vec::new();
+                let case = read_case(entry, line, &defaults, models, &mut own);
+                // What is no id would not do as a part of a test's name either.
+                let id = match entry.field("id").map(|it| &it.value) {
+                    Some(Value::String(id)) if is_name(id) => id.clone(),
+                    _ => format!("{}", index + 1),
+                };
+                if let Some(first) = ids.insert(id.clone(), line) {
+                    let span = entry.field("id").map_or(entry.place(), Node::place);
+                    own.push(mistake(format!("`{id}` is the id of another case, in line {first}"), span));
+                }
+                let own = own
+                    .into_iter()
+                    .map(|it| WrongCase { name: format!("{name}/{id}"), mistake: file.mistake(it) });
+                let before = wrong.len();
+                wrong.extend(own);
+                cases.extend(case.filter(|_| wrong.len() == before));
+            }
+        }
+        Some((_, place)) => mistakes.push(mistake("expected a list of cases", place)),
+        None => mistakes.push(mistake("`cases` is missing", root.place())),
+    }
+    let broken = !mistakes.is_empty();
+    let mut all: Vec<WrongCase> = mistakes.into_iter().map(wrong_file).collect();
+    all.extend(wrong);
+    // A suite whose frame is wrong is not used: its defaults may not be what was meant.
+    let suite = (!broken && !cases.is_empty()).then(|| Suite {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        description,
+        cases,
+    });
+    (suite, all)
+}
+
+/// Counts lines as it goes: places only grow, and a file may have a hundred thousand cases.
+struct Lines<'a> {
+    file: &'a SourceFile,
+    at: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, span: Span) -> usize {
+        let start = (span.start as usize).min(self.file.text.len());
+        if start >= self.at {
+            let between = &self.file.text.as_bytes()[self.at..start];
+            self.line += between.iter().filter(|byte| **byte == b'\n').count();
+            self.at = start;
+            return self.line;
+        }
+        self.file.line(span)
+    }
+}
+
+fn mistake(message: impl Into<String>, span: Span) -> Malformed {
+    Malformed { message: message.into(), span: Some(span), help: None }
+}
+
+fn read_case(
+    entry: &Node,
+    line: usize,
+    defaults: &Defaults,
+    models: &Models,
+    mistakes: &mut Vec<Malformed>,
+) -> Option<Case> {
+    let written: WrittenCase = match yaml::read(entry) {
+        Ok(written) => written,
+        Err(malformed) => {
+            mistakes.push(malformed);
+            return None;
+        }
+    };
+    let before = mistakes.len();
+    let id = &written.id;
+    if !is_name(&id.value) || id.value.contains(|it: char| it.is_ascii_uppercase()) {
+        let message = format!("`{}` is no id: lower-case letters, digits, `-`, `_` and `.`", id.value);
+        mistakes.push(mistake(message, id.span));
+    }
+    let threshold = written.threshold.or(defaults.threshold);
+    if let Some(threshold) = threshold
+        && !(0.0..=1.0).contains(&threshold.value)
+    {
+        mistakes.push(mistake("a threshold lies between 0 and 1", threshold.span));
+    }
+    let (sampling, repeats) = check_sampling(&written.sampling, &defaults.sampling, mistakes);
+    let max_tokens = written.limits.max_tokens.or(defaults.limits.max_tokens);
+    if let Some(max_tokens) = max_tokens
+        && max_tokens.value == 0
+    {
+        mistakes.push(mistake("an answer of no token cannot be judged", max_tokens.span));
+    }
+    let stop = written.limits.stop.as_ref().or(defaults.limits.stop.as_ref());
+    for stop in stop.into_iter().flatten() {
+        if stop.value.is_empty() {
+            mistakes.push(mistake("an empty stop string ends every answer at once", stop.span));
+        }
+    }
+    let models = written
+        .models
+        .as_ref()
+        .or(defaults.models.as_ref())
+        .map(|filter| check_models(filter, models, entry.place(), mistakes));
+    let variants = expand(entry, &written, defaults, mistakes);
+    if mistakes.len() > before {
+        return None;
+    }
+    let tags = defaults.tags.iter().chain(&written.tags).cloned().collect();
+    Some(Case {
+        line,
+        tags,
+        cluster: written.cluster,
+        threshold: threshold.map_or(1.0, |it| it.value),
+        sampling,
+        repeats,
+        max_tokens: max_tokens.map_or(MAX_TOKENS, |it| it.value),
+        stop: stop.map(|it| it.iter().map(|it| it.value.clone()).collect()).unwrap_or_default(),
+        models,
+        variants,
+        id: written.id.value,
+    })
+}
+
+fn check_sampling(
+    own: &WrittenSampling,
+    default: &WrittenSampling,
+    mistakes: &mut Vec<Malformed>,
+) -> (Sampling, u32) {
+    let temperature = own.temperature.or(default.temperature);
+    let top_k = own.top_k.or(default.top_k);
+    let top_p = own.top_p.or(default.top_p);
+    let repeats = own.repeats.or(default.repeats);
+    let greedy = temperature.is_none_or(|it| it.value == 0.0);
+    if let Some(it) = temperature
+        && !(0.0..=100.0).contains(&it.value)
+    {
+        mistakes.push(mistake("a temperature lies between 0 and 100", it.span));
+    }
+    if let Some(it) = top_k
+        && it.value == 0
+    {
+        mistakes.push(mistake("`top_k` keeps at least one token", it.span));
+    }
+    if let Some(it) = top_p
+        && !(it.value > 0.0 && it.value <= 1.0)
+    {
+        mistakes.push(mistake("`top_p` lies above 0 and is at most 1", it.span));
+    }
+    if let Some(it) = repeats {
+        if it.value == 0 || it.value > 1_000 {
+            mistakes.push(mistake("`repeats` lies between 1 and 1000", it.span));
+        } else if it.value > 1 && greedy {
+            mistakes.push(Malformed {
+                help: Some("give a `temperature` above 0".to_owned()),
+                ..mistake("repeats at temperature 0 give one answer again and again", it.span)
+            });
+        }
+    }
+    let sampling = Sampling {
+        temperature: temperature.map_or(0.0, |it| it.value),
+        top_k: top_k.map(|it| it.value),
+        top_p: top_p.map(|it| it.value),
+        seed: own.seed.or(default.seed).unwrap_or(0),
+    };
+    (sampling, repeats.map_or(1, |it| it.value))
+}
+
+fn check_models(
+    filter: &[Spanned<String>],
+    models: &Models,
+    place: Span,
+    mistakes: &mut Vec<Malformed>,
+) -> Vec<usize> {
+    let mut chosen = Vec::new();
+    for word in filter {
+        let matching = |it: &&(usize, &crate::model::Model)| match word.value.strip_prefix("tag:") {
+            Some(tag) => it.1.tags.iter().any(|own| own == tag),
+            None => it.1.name == word.value,
+        };
+        let all: Vec<_> = models.models.iter().enumerate().collect();
+        let found: Vec<usize> = all.iter().filter(matching).map(|(index, _)| *index).collect();
+        if found.is_empty() {
+            let tags = || models.models.iter().flat_map(|it| it.tags.iter().map(String::as_str));
+            let message = match word.value.strip_prefix("tag:") {
+                Some(tag) => match yaml::nearest(tag, tags()) {
+                    Some(meant) => format!("no model has the tag `{tag}`: did you mean `{meant}`?"),
+                    None => format!("no model has the tag `{tag}`"),
+                },
+                None => models.unknown(&word.value),
+            };
+            let help = Some(format!("{} defines the models", models.path.display()));
+            mistakes.push(Malformed { message, span: Some(word.span), help });
+        }
+        chosen.extend(found);
+    }
+    if filter.is_empty() {
+        mistakes.push(mistake("`models` is empty: the case would be asked of nobody", place));
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
+}
+
+/// One value of a variable: as templates see it, and as it stands in a trial's name.
+type Binding = (String, minijinja::Value, String);
+
+fn expand(
+    entry: &Node,
+    written: &WrittenCase,
+    defaults: &Defaults,
+    mistakes: &mut Vec<Malformed>,
+) -> Vec<Variant> {
+    let Some(grade) = entry.field("grade") else {
+        mistakes.push(mistake("`grade` is missing", written.id.span));
+        return Vec::new();
+    };
+    let turns = turns(written, defaults, mistakes);
+    let Some(matrix) = entry.field("matrix") else {
+        let messages =
+            turns.iter().map(|(role, text)| Message { role: *role, content: trimmed(&text.value) }).collect();
+        return match Rubric::read(grade) {
+            Ok(rubric) => vec![Variant { label: String::new(), messages, rubric }],
+            Err(wrong) => {
+                mistakes.extend(wrong);
+                Vec::new()
+            }
+        };
+    };
+    let before = mistakes.len();
+    let combinations = combinations(matrix, mistakes);
+    let mut used = std::collections::HashSet::new();
+    let defined: Vec<&str> = match &matrix.value {
+        Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let mut compile = |text: &str, span: Span| match Template::new(text) {
+        Ok(template) => {
+            for name in template.variables() {
+                let known = defined.contains(&name.as_str()) || Template::is_global(&name);
+                if !known && !defined.is_empty() {
+                    let meant = yaml::nearest(&name, defined.iter().copied());
+                    let meant = meant.map_or_else(String::new, |it| format!(": did you mean `{it}`?"));
+                    let message = format!("the matrix defines no variable `{name}`{meant}");
+                    mistakes.push(mistake(message, span));
+                }
+                used.insert(name);
+            }
+            Some(template)
+        }
+        Err(message) => {
+            mistakes.push(mistake(format!("this is no template: {message}"), span));
+            None
+        }
+    };
+    let turns: Vec<(Role, Option<Template>, Span)> =
+        turns.iter().map(|(role, text)| (*role, compile(&text.value, text.span), text.span)).collect();
+    let grade = Templated::new(grade, &mut compile);
+    if let Value::Map(entries) = &matrix.value {
+        for (key, _) in entries.iter().filter(|(key, _)| !used.contains(&key.name)) {
+            let message = format!("the matrix variable `{}` is never used", key.name);
+            let help = Some(format!("write `{{{{ {} }}}}` where its value belongs", key.name));
+            mistakes.push(Malformed { message, span: Some(key.span), help });
+        }
+    }
+    if mistakes.len() > before {
+        return Vec::new();
+    }
+    let mut variants = Vec::new();
+    for bindings in combinations {
+        let values: Vec<(&str, minijinja::Value)> =
+            bindings.iter().map(|(name, value, _)| (name.as_str(), value.clone())).collect();
+        let label =
+            bindings.iter().map(|(name, _, text)| format!("{name}={text}")).collect::<Vec<_>>().join(",");
+        let render = |template: &Template, span: Span| {
+            template.render(&values).map_err(|message| mistake(format!("{message} (with {label})"), span))
+        };
+        let variant = || -> Result<Variant, Vec<Malformed>> {
+            let mut messages = Vec::new();
+            for (role, template, span) in &turns {
+                let Some(template) = template else { continue };
+                let content = trimmed(&render(template, *span).map_err(|it| vec![it])?);
+                if content.trim().is_empty() {
+                    return Err(vec![mistake(format!("this text is empty (with {label})"), *span)]);
+                }
+                messages.push(Message { role: *role, content });
+            }
+            let grade = grade.render(&render).map_err(|it| vec![it])?;
+            Ok(Variant { label: label.clone(), messages, rubric: Rubric::read(&grade)? })
+        };
+        match variant() {
+            Ok(variant) => variants.push(variant),
+            Err(wrong) => {
+                // The other combinations would say the same again.
+                mistakes.extend(wrong);
+                return Vec::new();
+            }
+        }
+    }
+    variants
+}
+
+/// A text without the line breaks at its end, which are YAML's and not the author's.
+fn trimmed(text: &str) -> String {
+    text.trim_end_matches('\n').to_owned()
+}
+
+/// The turns of a conversation before templates: system, worked examples, what is asked.
+fn turns(
+    written: &WrittenCase,
+    defaults: &Defaults,
+    mistakes: &mut Vec<Malformed>,
+) -> Vec<(Role, Spanned<String>)> {
+    let mut turns = Vec::new();
+    if let Some(system) = written.system.as_ref().or(defaults.system.as_ref()) {
+        turns.push((Role::System, system.clone()));
+    }
+    for example in written.examples.as_ref().unwrap_or(&defaults.examples) {
+        turns.push((Role::User, example.user.clone()));
+        turns.push((Role::Assistant, example.assistant.clone()));
+    }
+    match (&written.prompt, &written.messages) {
+        (Some(prompt), None) => turns.push((Role::User, prompt.clone())),
+        (None, Some(messages)) => {
+            if messages.last().is_none_or(|it| it.role != Role::User) {
+                let span = messages.last().map_or(written.id.span, |it| it.content.span);
+                mistakes.push(mistake("the last message is the user's", span));
+            }
+            for (index, message) in messages.iter().enumerate() {
+                if message.role == Role::System && (index > 0 || !turns.is_empty()) {
+                    let text = "a system message comes first, and only once";
+                    mistakes.push(mistake(text, message.content.span));
+                }
+                turns.push((message.role, message.content.clone()));
+            }
+        }
+        (None, None) => mistakes.push(mistake("`prompt` is missing", written.id.span)),
+        (Some(prompt), Some(_)) => {
+            mistakes.push(mistake("a case has a `prompt` or `messages`, not both", prompt.span));
+        }
+    }
+    for (_, text) in turns.iter().filter(|(_, text)| text.value.trim().is_empty()) {
+        mistakes.push(mistake("this text is empty", text.span));
+    }
+    turns
+}
+
+fn combinations(matrix: &Node, mistakes: &mut Vec<Malformed>) -> Vec<Vec<Binding>> {
+    let Value::Map(entries) = &matrix.value else {
+        let message = format!("expected variables with lists of values, found {}", matrix.kind());
+        mistakes.push(mistake(message, matrix.place()));
+        return Vec::new();
+    };
+    if entries.is_empty() {
+        mistakes.push(mistake("the matrix has no variable", matrix.place()));
+    }
+    let mut combinations: Vec<Vec<Binding>> = vec![Vec::new()];
+    for (key, node) in entries {
+        let identifier = key.name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+            && !key.name.starts_with(|it: char| it.is_ascii_digit())
+            && !key.name.is_empty();
+        if !identifier {
+            mistakes.push(mistake(format!("`{}` is no name of a variable", key.name), key.span));
+        }
+        let Value::List(values) = &node.value else {
+            mistakes.push(mistake(format!("expected a list of values, found {}", node.kind()), node.place()));
+            continue;
+        };
+        if values.is_empty() {
+            mistakes.push(mistake(format!("`{}` has no value: there would be no trial", key.name), key.span));
+            continue;
+        }
+        let mut choices: Vec<Binding> = Vec::new();
+        for (index, value) in values.iter().enumerate() {
+            let Some((value, text)) = binding(value, index) else {
+                let message = format!("a value of a matrix is text or a number, not {}", value.kind());
+                mistakes.push(mistake(message, value.place()));
+                continue;
+            };
+            if choices.iter().any(|(_, _, other)| *other == text) {
+                mistakes
+                    .push(mistake(format!("`{text}` stands twice in `{}`", key.name), values[index].place()));
+            }
+            choices.push((key.name.clone(), value, text));
+        }
+        if combinations.len().saturating_mul(choices.len()) > MOST_VARIANTS {
+            let message = format!("the matrix makes more than {MOST_VARIANTS} variants");
+            mistakes.push(mistake(message, matrix.place()));
+            return Vec::new();
+        }
+        combinations = combinations
+            .iter()
+            .flat_map(|so_far| choices.iter().map(move |it| so_far.iter().chain([it]).cloned().collect()))
+            .collect();
+    }
+    combinations
+}
+
+/// A scalar's value, and its text in a trial's name: itself where that is short and plain, else its number in the list.
+fn binding(node: &Node, index: usize) -> Option<(minijinja::Value, String)> {
+    let value = match &node.value {
+        Value::Bool(it) => minijinja::Value::from(*it),
+        Value::Integer(it) => minijinja::Value::from(*it),
+        Value::Float(it) => minijinja::Value::from(*it),
+        Value::String(it) => minijinja::Value::from(it.as_str()),
+        Value::Null | Value::List(_) | Value::Map(_) => return None,
+    };
+    let text = value.to_string();
+    let plain = !text.is_empty()
+        && text.len() <= 24
+        && text.chars().all(|it| it.is_ascii_alphanumeric() || "-_.+".contains(it));
+    let text = if plain { text } else { format!("#{}", index + 1) };
+    Some((value, text))
+}
+
+/// A node whose texts are templates.
+enum Templated {
+    Text(Option<Template>, Span),
+    List(Vec<Templated>, Span),
+    Map(Vec<(yaml::Key, Templated)>, Span),
+    Other(Node),
+}
+
+impl Templated {
+    fn new(node: &Node, compile: &mut impl FnMut(&str, Span) -> Option<Template>) -> Self {
+        match &node.value {
+            Value::String(text) if text.contains('{') => Self::Text(compile(text, node.span), node.span),
+            Value::List(items) => {
+                Self::List(items.iter().map(|it| Self::new(it, compile)).collect(), node.span)
+            }
+            Value::Map(entries) => Self::Map(
+                entries.iter().map(|(key, value)| (key.clone(), Self::new(value, compile))).collect(),
+                node.span,
+            ),
+            _ => Self::Other(node.clone()),
+        }
+    }
+
+    fn render(
+        &self,
+        render: &impl Fn(&Template, Span) -> Result<String, Malformed>,
+    ) -> Result<Node, Malformed> {
+        let (value, span) = match self {
+            Self::Text(Some(template), span) => (Value::String(render(template, *span)?), *span),
+            Self::Text(None, span) => (Value::Null, *span),
+            Self::List(items, span) => {
+                (Value::List(items.iter().map(|it| it.render(render)).collect::<Result<_, _>>()?), *span)
+            }
+            Self::Map(entries, span) => {
+                let entries = entries.iter().map(|(key, value)| Ok((key.clone(), value.render(render)?)));
+                (Value::Map(entries.collect::<Result<_, Malformed>>()?), *span)
+            }
+            Self::Other(node) => return Ok(node.clone()),
+        };
+        Ok(Node { span, value })
+    }
+}

@@ -1,0 +1,205 @@
+//! Number: the answer's final number.
+
+use std::sync::LazyLock;
+
+use serde_json::json;
+
+use super::numeral::{Numeral, Piece, groups, pieces};
+use super::quantity::Quantity;
+use super::written;
+use super::{Evidence, Finding, Form, Grader, cut, mistake};
+use crate::yaml::Malformed;
+
+/// The answer's final number is the value.
+///
+/// What a number is, [`Numeral`] defines. The final one is:
+///
+/// 1. of the last `\boxed{…}` that is closed and not empty, the last number in it, and none if it holds none;
+/// 2. else, after the last "answer is", "answer:" or "answer =" (markup may stand between) that digits follow
+///    anywhere, or the last "####" that digits follow at once: the first number, and none if there is none after it.
+///    If it begins a calculation, digits and signs alone (`6 * 7 = 42`), it is what follows the last `=` or `≈` of it;
+/// 3. else the last number.
+///
+/// Without a tolerance it must be the value exactly: as a fraction of 128-bit integers where both are one (0.50, 1/2
+/// and 5e-1 are one number, 0.333 and 1/3 are two), else as `f64`. With `tolerance`, the difference is at most that;
+/// with `relative`, at most that share of the value. Both bounds are inclusive and computed without rounding.
+///
+/// A percent sign in the answer is a unit and not read: "75%" is 75. A value that is itself written as a percentage,
+/// `"75%"`, is also met by the number without the sign that it stands for, 0.75.
+#[derive(Clone, Debug)]
+pub(super) struct Number {
+    written: String,
+    value: Numeral,
+    tolerance: Option<Quantity>,
+    /// The tolerance, in words.
+    within: String,
+}
+
+impl Number {
+    pub(super) fn check(
+        form: &Form<super::form::Figure, written::Number>,
+        mistakes: &mut Vec<Malformed>,
+    ) -> Option<Self> {
+        let long = match form {
+            Form::Short(figure) => {
+                let (written, value) = (figure.value.written.clone(), figure.value.numeral);
+                return Some(Self { written, value, tolerance: None, within: String::new() });
+            }
+            Form::Long(long) => long,
+        };
+        let value = long.value.value.numeral;
+        let (tolerance, within) = match (&long.tolerance.0, &long.relative.0) {
+            (Some(_), Some(relative)) => {
+                mistakes.push(mistake(relative.span, "`tolerance` and `relative` at once: give one of them"));
+                return None;
+            }
+            (None, None) => (None, String::new()),
+            (Some(tolerance), None) => {
+                let figure = &tolerance.value;
+                if figure.numeral.percent {
+                    let message = "`tolerance` is a percentage: a share of the value is `relative`";
+                    mistakes.push(mistake(tolerance.span, message));
+                }
+                if figure.numeral.quantity.is_negative() {
+                    mistakes.push(mistake(
+                        tolerance.span,
+                        format!("`tolerance` is negative: {}", figure.written),
+                    ));
+                }
+                (Some(figure.numeral.quantity), format!(" within {}", figure.written))
+            }
+            (None, Some(relative)) => {
+                let figure = &relative.value;
+                if figure.numeral.quantity.is_negative() {
+                    mistakes
+                        .push(mistake(relative.span, format!("`relative` is negative: {}", figure.written)));
+                }
+                let share = if figure.numeral.percent {
+                    hundredth(figure.numeral.quantity)
+                } else {
+                    Some(figure.numeral.quantity)
+                };
+                let tolerance = share.and_then(|it| it.times(value.quantity.magnitude()));
+                if tolerance.is_none() {
+                    mistakes.push(mistake(relative.span, "`relative` allows more than any number can be"));
+                }
+                (tolerance, format!(" within {} of it", figure.written))
+            }
+        };
+        Some(Self { written: long.value.value.written.clone(), value, tolerance, within })
+    }
+
+    fn accepts(&self, found: Numeral) -> bool {
+        let Self { value, tolerance, .. } = self;
+        let as_share = || {
+            let tolerance = tolerance.map_or(Some(None), |it| hundredth(it).map(Some))?;
+            Some(meets(found.quantity, hundredth(value.quantity)?, tolerance))
+        };
+        meets(found.quantity, value.quantity, *tolerance)
+            || value.percent && !found.percent && as_share().unwrap_or(false)
+    }
+}
+
+fn meets(found: Quantity, value: Quantity, tolerance: Option<Quantity>) -> bool {
+    let within = |tolerance| Some(found.minus(value)?.magnitude().at_most(tolerance));
+    found.equals(value) || tolerance.and_then(within).unwrap_or(false)
+}
+
+fn hundredth(quantity: Quantity) -> Option<Quantity> {
+    quantity.over(Quantity::decimal("100", 0)?)
+}
+
+impl Grader for Number {
+    fn grade(&self, evidence: &Evidence<'_>) -> Result<Finding, String> {
+        let Some((written, numeral)) = last_number(evidence.text) else {
+            return Ok(Finding::wrong("no number found"));
+        };
+        let answer = cut(written, 200).into_owned();
+        let found = cut(written, 60);
+        Ok(if self.accepts(numeral) {
+            Finding::right(format!("found {found}"), Some(answer))
+        } else {
+            Finding {
+                score: 0.0,
+                reason: format!("wanted {}{}, found {found}", self.written, self.within),
+                answer: Some(answer),
+            }
+        })
+    }
+
+    fn wanted(&self) -> String {
+        format!("the number {}{}", self.written, self.within)
+    }
+
+    fn canonical(&self) -> serde_json::Value {
+        json!({
+            "value": self.value.quantity.canonical(),
+            "percent": self.value.percent,
+            "tolerance": self.tolerance.filter(|it| !it.is_zero()).map(Quantity::canonical),
+        })
+    }
+
+    fn targets(&self) -> Vec<String> {
+        vec![self.written.clone()]
+    }
+}
+
+static CUE: LazyLock<regex::Regex> = LazyLock::new(|| {
+    regex::Regex::new(r#"(?i)answer(?:\s{1,4}is\b|[*_"'}\s]{0,8}[:=])|####"#).expect("the pattern is sound")
+});
+
+/// What stands between the numbers of a calculation.
+static CALCULATION: LazyLock<regex::Regex> = LazyLock::new(|| {
+    regex::Regex::new(
+        r"^[\s\\()\[\]{}$]{0,8}(?:[-+−–*×·⋅÷/=≈]|\\(?:times|cdot|div|approx)\b)[\s\\()\[\]{}$]{0,8}$",
+    )
+    .expect("the pattern is sound")
+});
+
+/// The final number of a text: how it is written and what it is.
+fn last_number(text: &str) -> Option<(&str, Numeral)> {
+    let of = |text, piece: Piece| {
+        let Piece { start, end, numeral } = piece;
+        numeral.map(|it| (text_of(text, start, end), it))
+    };
+    if let Some(boxed) = boxed(text).next() {
+        return pieces(boxed).filter_map(|it| of(boxed, it)).last();
+    }
+    let pieces: Vec<Piece> = pieces(text).collect();
+    let cue = CUE.find_iter(text).filter(|cue| {
+        let next = pieces.partition_point(|it| it.start < cue.end());
+        pieces.get(next).is_some_and(|it| {
+            // Headings have four marks too.
+            let between = &text[cue.end()..it.start];
+            cue.as_str() != "####" || between.len() < 16 && !between.contains(|it: char| it.is_alphanumeric())
+        })
+    });
+    let Some(cue) = cue.last() else {
+        return pieces.iter().rev().find_map(|it| of(text, *it));
+    };
+    let after = &pieces[pieces.partition_point(|it| it.start < cue.end())..];
+    let mut chosen = 0;
+    for (at, pair) in after.windows(2).enumerate() {
+        let between = &text[pair[0].end..pair[1].start];
+        if !CALCULATION.is_match(between) {
+            break;
+        }
+        if between.contains(['=', '≈']) {
+            chosen = at + 1;
+        }
+    }
+    after[chosen..].iter().find_map(|it| of(text, *it))
+}
+
+fn text_of(text: &str, start: usize, end: usize) -> &str {
+    text[start..end].trim()
+}
+
+/// The contents of every `\boxed{…}` that is closed and not empty, the last one first.
+pub(super) fn boxed(text: &str) -> impl Iterator<Item = &str> {
+    let groups = if text.contains("\\boxed") { groups(text) } else { Vec::new() };
+    groups.into_iter().rev().filter_map(|(open, close)| {
+        let inner = text[open + 1..close].trim();
+        (text[..open].trim_end().ends_with("\\boxed") && !inner.is_empty()).then_some(inner)
+    })
+}

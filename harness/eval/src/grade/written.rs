@@ -1,0 +1,193 @@
+//! Graders as they are written, before they are checked: what the JSON Schema of `grade:` is made from.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::form::{Count, Figure, Form, Given, Mapping, Options, Text};
+use crate::yaml::Spanned;
+
+/// How the answer is judged: the mean of its graders' scores by weight.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping of graders")]
+#[schemars(rename = "Grade", extend("minProperties" = 1))]
+pub struct Rubric {
+    /// The answer is the text, or one of several.
+    pub exact: Given<Form<Text, Exact>>,
+    /// The answer contains the text, or meets several demands; the score is the share that is met.
+    pub contains: Given<Form<Text, Contains>>,
+    /// The pattern is found in the answer.
+    pub regex: Given<Form<Text, Regex>>,
+    /// The answer's final number is the value.
+    pub number: Given<Form<Figure, Number>>,
+    /// The answer settles on the letter.
+    pub choice: Given<Form<Text, Choice>>,
+    /// The answer holds one JSON value that satisfies a schema.
+    pub json: Given<Mapping<Json>>,
+    /// The answer keeps all the limits.
+    pub length: Given<Mapping<Length>>,
+}
+
+/// The answer is one of several texts; white space at the ends is removed and runs of it are folded.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of settings")]
+#[schemars(rename = "ExactGrader")]
+pub struct Exact {
+    /// The texts, one of which the answer must be.
+    #[schemars(length(min = 1))]
+    pub any: Spanned<Vec<Spanned<Text>>>,
+    /// Whether upper and lower case are the same.
+    #[serde(default)]
+    pub ignore_case: bool,
+    /// How much this grader counts among the others; 1 unless given.
+    #[serde(default)]
+    pub weight: Given<Figure>,
+}
+
+/// The answer contains one of `any`, each of `all` and nothing of `none`; the score is the share of these demands
+/// that is met.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of settings")]
+#[schemars(rename = "ContainsGrader")]
+pub struct Contains {
+    /// Texts, one of which must be there.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub any: Given<Vec<Spanned<Text>>>,
+    /// Texts that must all be there.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub all: Given<Vec<Spanned<Text>>>,
+    /// Texts that must not be there.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub none: Given<Vec<Spanned<Text>>>,
+    /// Whether upper and lower case are the same.
+    #[serde(default = "yes")]
+    pub ignore_case: bool,
+    /// Whether a text counts only where no letter, digit or underscore touches it.
+    #[serde(default)]
+    pub words: bool,
+    /// How much this grader counts among the others; 1 unless given.
+    #[serde(default)]
+    pub weight: Given<Figure>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The pattern is found in the answer; with `equals`, the last match's group is that text.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of settings")]
+#[schemars(rename = "RegexGrader")]
+pub struct Regex {
+    /// The pattern, in the syntax of the Rust crate `regex`.
+    pub pattern: Spanned<Text>,
+    /// The group that is the answer, 0 being the whole match; 1 unless given, or 0 where the pattern has no groups.
+    #[serde(default)]
+    pub group: Given<Count>,
+    /// What the group must be, white space at the ends removed.
+    #[serde(default)]
+    pub equals: Given<Text>,
+    /// How much this grader counts among the others; 1 unless given.
+    #[serde(default)]
+    pub weight: Given<Figure>,
+}
+
+/// The answer's final number is the value, within a tolerance if one is given.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of settings")]
+#[schemars(rename = "NumberGrader")]
+pub struct Number {
+    /// The value: a number, or text such as `"1/3"`, `"2.5e-3"` or `"75%"`.
+    pub value: Spanned<Figure>,
+    /// How far from the value the answer may be, the bound included.
+    #[serde(default)]
+    pub tolerance: Given<Figure>,
+    /// How far from the value the answer may be, as a share of the value, the bound included.
+    #[serde(default)]
+    pub relative: Given<Figure>,
+    /// How much this grader counts among the others; 1 unless given.
+    #[serde(default)]
+    pub weight: Given<Figure>,
+}
+
+/// The answer settles on a letter; by likelihood, the option of that letter is the likeliest continuation.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of settings")]
+#[schemars(rename = "ChoiceGrader")]
+pub struct Choice {
+    /// The letter of the right option.
+    pub answer: Spanned<Text>,
+    /// The options: a mapping from letters to texts.
+    #[serde(default)]
+    pub options: Given<Options>,
+    /// What the choice is read from; `letter` unless given.
+    #[serde(default)]
+    pub by: Given<By>,
+    /// What an option's log-probability is divided by; `none` unless given. Only by likelihood.
+    #[serde(default)]
+    pub normalise: Given<Normalise>,
+    /// How much this grader counts among the others; 1 unless given.
+    #[serde(default)]
+    pub weight: Given<Figure>,
+}
+
+/// What a choice is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The letter that the answer settles on.
+    Letter,
+    /// The likeliest of the options' texts.
+    Likelihood,
+}
+
+/// What an option's log-probability is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalise {
+    /// Nothing: short options have the advantage.
+    None,
+    /// The number of the option's tokens.
+    Token,
+    /// The number of bytes of the option's text.
+    Byte,
+}
+
+/// The answer holds one JSON value, in a code fence or bare, that satisfies the schema.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of settings")]
+#[schemars(rename = "JsonGrader")]
+pub struct Json {
+    /// A JSON Schema, draft 2020-12 unless it names another; references stay inside it.
+    pub schema: Spanned<serde_json::Value>,
+    /// How much this grader counts among the others; 1 unless given.
+    #[serde(default)]
+    pub weight: Given<Figure>,
+}
+
+/// The answer keeps all the limits, white space at its ends not counted.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of limits")]
+#[schemars(rename = "LengthGrader", extend("minProperties" = 1))]
+pub struct Length {
+    /// The fewest words: runs of anything but white space.
+    #[serde(default)]
+    pub min_words: Given<Count>,
+    /// The most words.
+    #[serde(default)]
+    pub max_words: Given<Count>,
+    /// The fewest characters (Unicode scalar values).
+    #[serde(default)]
+    pub min_chars: Given<Count>,
+    /// The most characters.
+    #[serde(default)]
+    pub max_chars: Given<Count>,
+    /// The most lines, blank ones between others included.
+    #[serde(default)]
+    pub max_lines: Given<Count>,
+    /// How much this grader counts among the others; 1 unless given.
+    #[serde(default)]
+    pub weight: Given<Figure>,
+}

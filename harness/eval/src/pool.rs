@@ -1,0 +1,170 @@
+//! The pool: which models are in memory. A model comes with its first trial and goes after its last.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::backend::{Backend, BackendError};
+use crate::machine::{self, Energy, Meter};
+use crate::model::Model;
+use crate::response::timed;
+use crate::weights::{self, Weights};
+
+/// Gives the backend of a model; cheap, as weights are loaded later.
+pub type Open = dyn Fn(&Model, &Weights) -> Result<Arc<dyn Backend>, String> + Send + Sync;
+
+/// Models by their position in `models.yaml`.
+pub(crate) struct Pool {
+    slots: Vec<Slot>,
+    open: Box<Open>,
+    loaded: Mutex<usize>,
+    room: Condvar,
+    meter: Meter,
+}
+
+struct Slot {
+    /// Trials that still need the model.
+    remaining: AtomicUsize,
+    state: Mutex<State>,
+}
+
+enum State {
+    Unopened,
+    Open(Arc<Opened>),
+    Failed(Failure),
+    Closed,
+}
+
+/// A model that can be asked.
+pub(crate) struct Opened {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) sha256: String,
+    loaded: OnceLock<Result<Duration, BackendError>>,
+    energy: Option<Energy>,
+}
+
+/// Why a model cannot be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    /// The whole story.
+    pub(crate) message: String,
+    /// The trial that met it first, and tells it.
+    pub(crate) first: String,
+}
+
+/// What a model spent while it was there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) load: Option<Duration>,
+    pub(crate) peak_bytes: Option<u64>,
+    pub(crate) energy: Option<(f64, String)>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    /// A pool for these numbers of trials, one number for each model.
+    pub(crate) fn new(trials: &[usize], open: Box<Open>) -> Self {
+        let slot = |trials: &usize| Slot {
+            remaining: AtomicUsize::new(*trials),
+            state: Mutex::new(State::Unopened),
+        };
+        Self {
+            slots: trials.iter().map(slot).collect(),
+            open,
+            loaded: Mutex::new(0),
+            room: Condvar::new(),
+            meter: Meter::open(),
+        }
+    }
+
+    /// The model at this position, for this trial; opened if it is the first to ask.
+    pub(crate) fn get(
+        &self,
+        position: usize,
+        model: &Model,
+        weights: &Weights,
+        trial: &str,
+    ) -> Result<Arc<Opened>, Failure> {
+        let mut state = lock(&self.slots[position].state);
+        match &*state {
+            State::Open(opened) => return Ok(Arc::clone(opened)),
+            State::Failed(failure) => return Err(failure.clone()),
+            State::Unopened | State::Closed => {}
+        }
+        self.wait_for_room();
+        machine::reset_peak_memory();
+        let opened = weights::verify(model, weights).map_err(|error| error.to_string()).and_then(|sha256| {
+            let backend = (self.open)(model, weights)?;
+            Ok(Opened { backend, sha256, loaded: OnceLock::new(), energy: self.meter.read() })
+        });
+        match opened {
+            Ok(opened) => {
+                let opened = Arc::new(opened);
+                *lock(&self.loaded) += 1;
+                *state = State::Open(Arc::clone(&opened));
+                Ok(opened)
+            }
+            Err(message) => {
+                let failure = Failure { message, first: trial.to_owned() };
+                *state = State::Failed(failure.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    /// Waits until no other model is loaded: two at once would slow each other, and neither's speed nor memory would
+    /// be its own. Trials are begun in the order of their models, so those of the other one all have a thread.
+    fn wait_for_room(&self) {
+        let mut loaded = lock(&self.loaded);
+        while *loaded > 0 {
+            loaded = self.room.wait(loaded).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Remembers that a model could not be loaded: the other trials need not try. Gives what the first of them met.
+    pub(crate) fn fail(&self, position: usize, failure: Failure) -> Failure {
+        let mut state = lock(&self.slots[position].state);
+        match &*state {
+            State::Failed(first) => return first.clone(),
+            State::Open(_) => {
+                *lock(&self.loaded) -= 1;
+                self.room.notify_all();
+            }
+            State::Unopened | State::Closed => {}
+        }
+        *state = State::Failed(failure.clone());
+        failure
+    }
+
+    /// Counts a trial as over; after the last one the model goes, and what it spent is known.
+    pub(crate) fn done(&self, position: usize) -> Option<Spent> {
+        let slot = &self.slots[position];
+        if slot.remaining.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return None;
+        }
+        let State::Open(opened) = std::mem::replace(&mut *lock(&slot.state), State::Closed) else {
+            return None;
+        };
+        let load = opened.loaded.get().and_then(|it| it.as_ref().ok().copied());
+        let energy = opened.energy.as_ref().zip(self.meter.read()).map(|(before, now)| now.since(before));
+        let peak_bytes = load.and_then(|_| machine::peak_memory());
+        drop(opened);
+        *lock(&self.loaded) -= 1;
+        self.room.notify_all();
+        Some(Spent { load, peak_bytes, energy })
+    }
+}
+
+impl Opened {
+    /// Brings the weights into memory, once.
+    pub(crate) fn load(&self) -> Result<(), BackendError> {
+        let load = || {
+            let (result, time) = timed(|| self.backend.load());
+            result.map(|()| time)
+        };
+        self.loaded.get_or_init(load).as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+}

@@ -1,0 +1,644 @@
+//! A session: one run over a plan, from the first trial to the summary.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::backend::{BackendError, Generate, Prompt, Request, Score};
+use crate::diagnostic::Mistake;
+use crate::explain;
+use crate::gate::{Gate, Ruling, Standing};
+use crate::golden::{self, Digests, Entry, Golden, short};
+use crate::grade::{Evidence, Judgement};
+pub use crate::pool::Open;
+use crate::pool::{Failure, Opened, Pool};
+use crate::response::{self, Response};
+use crate::stats;
+use crate::store::{Alive, ModelRow, NewRun, Outcome, RunRow, Store, StoreError, TrialRow};
+use crate::trial::{Plan, Trial};
+use crate::weights::{Weights, sha256_of_text};
+
+/// Whether a model can be asked here.
+#[derive(Clone, Debug)]
+pub enum Availability {
+    /// It can.
+    Ready(Weights),
+    /// Something is missing that was never promised: its trials are skipped.
+    Skipped(String),
+    /// Something is not what it was pinned to be: its trials are skipped, and that is a failure.
+    Wrong(String),
+}
+
+/// What a session needs to know.
+pub struct Options {
+    /// What has to hold for a trial to pass.
+    pub gate: Gate,
+    /// The folder of goldens.
+    pub golden: PathBuf,
+    /// Whether a filter left trials out.
+    pub partial: bool,
+    /// Whether to go on with the newest run that did not end.
+    pub resume: bool,
+    /// Whether changed goldens are proposed as `.snap.new`; not in CI.
+    pub propose: bool,
+    /// Cases, by `category/topic/case`, and whole suites, by `category/topic`, that are there but mistaken: what was
+    /// accepted of them is neither gone nor an orphan.
+    pub mistaken: HashSet<String>,
+    /// What the store keeps of the run; the number of trials is filled in.
+    pub run: NewRun,
+}
+
+/// What the test of a trial says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It passed.
+    Passed,
+    /// It failed, with the whole story.
+    Failed(String),
+    /// It was not asked, with the reason.
+    Ignored(String),
+}
+
+/// One run over a plan.
+pub struct Session {
+    plan: Plan,
+    available: Vec<Availability>,
+    options: Options,
+    store: Store,
+    run: i64,
+    _alive: Alive,
+    resumed: HashMap<String, TrialRow>,
+    goldens: HashMap<(u32, u32), Golden>,
+    unreadable: HashSet<(u32, u32)>,
+    pool: Pool,
+    ledger: Mutex<Ledger>,
+    store_broke: OnceLock<(String, String)>,
+}
+
+/// What came of the trials so far.
+#[derive(Default)]
+struct Ledger {
+    models: Vec<ModelRow>,
+    tallies: Vec<Tally>,
+    /// Entries that would be accepted, by model and suite.
+    entries: HashMap<(u32, u32), Vec<Entry>>,
+    served: usize,
+}
+
+/// What came of a model's trials.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    scores: Vec<f64>,
+    unscored: usize,
+    errored: usize,
+    skipped: usize,
+    rulings: HashMap<&'static str, usize>,
+    stale: usize,
+}
+
+/// What is told after the last trial.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Lines for people.
+    pub lines: Vec<String>,
+    /// What went wrong beside the trials; the run failed if there is any.
+    pub failures: Vec<String>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    /// Begins a run, or takes one up again, over the chosen trials of a plan.
+    ///
+    /// Gives the session, notes for the user, and what is wrong with the goldens of the chosen trials.
+    pub fn begin(
+        plan: Plan,
+        chosen: &[usize],
+        available: Vec<Availability>,
+        mut options: Options,
+        store: Store,
+        open: Box<Open>,
+    ) -> Result<(Self, Vec<String>, Vec<Mistake>), StoreError> {
+        let mut notes = Vec::new();
+        let mut counts = vec![0; plan.models.models.len()];
+        for index in chosen {
+            counts[plan.trials[*index].model as usize] += 1;
+        }
+        options.run.planned = chosen.len();
+        options.run.partial = options.partial;
+        let taken_up = if options.resume { take_up(&store, &mut notes)? } else { None };
+        let mut resumed = HashMap::new();
+        let (run, alive) = match taken_up {
+            Some((row, alive)) => {
+                let known: HashSet<String> = chosen.iter().map(|it| plan.name(plan.trials[*it])).collect();
+                let (kept, gone): (Vec<_>, Vec<_>) =
+                    store.trials(row.id)?.into_iter().partition(|it| known.contains(&it.name));
+                store.forget(row.id, &gone.into_iter().map(|it| it.name).collect::<Vec<_>>())?;
+                notes.push(format!(
+                    "run {} goes on: {} of {} trials are there",
+                    row.id,
+                    kept.len(),
+                    chosen.len()
+                ));
+                resumed = kept.into_iter().map(|it| (it.name.clone(), it)).collect();
+                store.resume(row.id, &options.run)?;
+                (row.id, alive)
+            }
+            None => store.begin(&options.run)?,
+        };
+        let mut models = Vec::new();
+        let mut tallies = vec![Tally::default(); counts.len()];
+        for (position, model) in plan.models.models.iter().enumerate() {
+            let mut row = ModelRow {
+                name: model.name.clone(),
+                position,
+                planned: counts[position],
+                info: info(model),
+                ..ModelRow::default()
+            };
+            match &available[position] {
+                Availability::Ready(weights) => row.weights_bytes = Some(weights.size),
+                Availability::Skipped(reason) | Availability::Wrong(reason) => {
+                    row.skipped = Some(reason.clone());
+                    tallies[position].skipped = counts[position];
+                }
+            }
+            store.put_model(run, &row)?;
+            models.push(row);
+        }
+        let mut goldens = HashMap::new();
+        let mut unreadable = Vec::new();
+        let mut broken = HashSet::new();
+        let asked: HashSet<(u32, u32)> =
+            chosen.iter().map(|it| plan.trials[*it]).map(|it| (it.model, it.suite)).collect();
+        for (model, row) in models.iter().enumerate().filter(|(_, row)| row.skipped.is_none()) {
+            for (suite, it) in plan.suites.iter().enumerate() {
+                match Golden::load(&golden::path_of(&options.golden, &it.name, &row.name)) {
+                    Ok(Some(golden)) => drop(goldens.insert((index(model), index(suite)), golden)),
+                    Ok(None) => {}
+                    Err(mistake) => {
+                        let key = (index(model), index(suite));
+                        broken.insert(key);
+                        if asked.contains(&key) {
+                            unreadable.push(*mistake);
+                        }
+                    }
+                }
+            }
+        }
+        let session = Self {
+            pool: Pool::new(&counts, open),
+            ledger: Mutex::new(Ledger { models, tallies, ..Ledger::default() }),
+            store_broke: OnceLock::new(),
+            _alive: alive,
+            plan,
+            available,
+            options,
+            store,
+            run,
+            resumed,
+            goldens,
+            unreadable: broken,
+        };
+        Ok((session, notes, unreadable))
+    }
+
+    /// The number of the run in the store.
+    pub fn number(&self) -> i64 {
+        self.run
+    }
+
+    /// Runs one trial of the plan, by its position; blocks until it is judged and stored.
+    pub fn run(&self, position: usize) -> Told {
+        let trial = self.plan.trials[position];
+        let name = self.plan.name(trial);
+        let model = trial.model as usize;
+        let weights = match &self.available[model] {
+            Availability::Ready(weights) => weights,
+            Availability::Skipped(reason) | Availability::Wrong(reason) => {
+                return Told::Ignored(reason.clone());
+            }
+        };
+        let told = match self.store_broke.get() {
+            Some((_, first)) => Told::Failed(format!("not asked: the store cannot be written, see {first}")),
+            None => self.judge(position, trial, &name, weights),
+        };
+        if let Some(spent) = self.pool.done(model) {
+            let mut ledger = lock(&self.ledger);
+            let row = &mut ledger.models[model];
+            row.load = spent.load;
+            row.peak_bytes = spent.peak_bytes;
+            (row.joules, row.meter) = spent.energy.unzip();
+            if let Err(error) = self.store.put_model(self.run, row) {
+                drop(self.store_broke.set((error.to_string(), name)));
+            }
+        }
+        told
+    }
+
+    fn judge(&self, position: usize, trial: Trial, name: &str, weights: &Weights) -> Told {
+        let case = self.plan.case(trial);
+        let variant = self.plan.variant(trial);
+        let mut row = TrialRow {
+            name: name.to_owned(),
+            model: self.plan.model(trial).name.clone(),
+            suite: self.plan.suite(trial).name.clone(),
+            entry: self.plan.entry(trial),
+            position,
+            cluster: case.cluster.clone().unwrap_or_else(|| case.id.clone()),
+            key: None,
+            outcome: Outcome::Skipped(String::new()),
+            threshold: case.threshold,
+            greedy: case.sampling.is_greedy(),
+            standing: String::new(),
+            golden: None,
+            passed: false,
+            prompt: None,
+            response: None,
+            case_digest: case.digest(variant),
+            prompt_digest: variant.prompt_digest(),
+            template: None,
+            numerics: None,
+        };
+        // A panic is a bug of ours, and an error of this trial alone.
+        let mut failure = None;
+        let asked = catch_unwind(AssertUnwindSafe(|| self.ask(trial, &mut row, weights, &mut failure)));
+        row.outcome = asked.unwrap_or_else(|panic| {
+            let message = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            Outcome::Errored(format!("a panic, which is a bug in Proofmark: {message}"))
+        });
+        let digests = digests_of(&row);
+        let golden = self.goldens.get(&(trial.model, trial.suite)).and_then(|it| it.find(&row.entry));
+        let numerics = row.numerics.clone().unwrap_or_default();
+        let standing = Standing::of(golden, &digests, &numerics, row.greedy);
+        let gate = self.options.gate;
+        let ruling = Ruling::of(gate, &row.outcome, row.threshold, standing, golden, &digests.response);
+        standing.words().clone_into(&mut row.standing);
+        row.golden = golden.filter(|_| !standing.is_stale()).map(|it| it.score);
+        row.passed = ruling.passes(gate);
+        let stored = self.store.put_trial(self.run, &row);
+        self.count(trial, &row, standing, ruling);
+        if let Err(error) = stored {
+            // The first to meet it tells the story.
+            drop(self.store_broke.set((error.to_string(), name.to_owned())));
+            return Told::Failed(format!("{name}: answered, but not stored\n\n  {error}"));
+        }
+        if row.passed {
+            return Told::Passed;
+        }
+        match failure.filter(|it| it.first != name) {
+            Some(failure) => {
+                Told::Failed(format!("{} could not be loaded: see {}", row.model, failure.first))
+            }
+            None => Told::Failed(explain::failure(&self.plan, trial, &row, standing, ruling, golden)),
+        }
+    }
+
+    /// Asks the model, or takes the stored answer of the run that is taken up again; grades either.
+    fn ask(
+        &self,
+        trial: Trial,
+        row: &mut TrialRow,
+        weights: &Weights,
+        failure: &mut Option<Failure>,
+    ) -> Outcome {
+        let position = trial.model as usize;
+        let variant = self.plan.variant(trial);
+        let opened = match self.pool.get(position, self.plan.model(trial), weights, &row.name) {
+            Ok(opened) => opened,
+            Err(found) => {
+                let message = found.message.clone();
+                *failure = Some(found);
+                return Outcome::Errored(message);
+            }
+        };
+        row.numerics = Some(opened.backend.numerics().to_string());
+        let broke = |error: BackendError, failure: &mut Option<Failure>| {
+            if let BackendError::Load(message) = &error {
+                let found = Failure { message: message.clone(), first: row.name.clone() };
+                *failure = Some(self.pool.fail(position, found));
+            }
+            Outcome::Errored(error.to_string())
+        };
+        let prompt = match opened.backend.prompt(&variant.messages) {
+            Ok(prompt) => prompt,
+            Err(error) => return broke(error, failure),
+        };
+        self.note_opened(position, &opened, &prompt);
+        let key = self.key(trial, &row.name, &opened, &prompt);
+        row.template.clone_from(&prompt.template);
+        row.prompt = Some(prompt.text.clone());
+        row.key = Some(key.clone());
+        let stored = self
+            .resumed
+            .get(&row.name)
+            .filter(|it| it.key.as_deref() == Some(&key) && !matches!(it.outcome, Outcome::Errored(_)))
+            .and_then(|it| it.response.clone());
+        let response = if let Some(response) = stored {
+            lock(&self.ledger).served += 1;
+            response
+        } else {
+            let asked = opened.load().and_then(|()| {
+                let request = self.request(trial, prompt.template.is_some());
+                response::ask(&*opened.backend, &request)
+            });
+            match asked {
+                Ok(response) => response,
+                Err(error) => return broke(error, failure),
+            }
+        };
+        let evidence = Evidence { text: &response.text, likelihoods: &response.likelihoods };
+        let outcome = match variant.rubric.grade(&evidence) {
+            Judgement::Scored(grade) => Outcome::Scored(grade),
+            Judgement::Unscored(reason) => Outcome::Unscored(reason),
+        };
+        row.response = Some(response);
+        outcome
+    }
+
+    fn request(&self, trial: Trial, templated: bool) -> Request {
+        let case = self.plan.case(trial);
+        let variant = self.plan.variant(trial);
+        let messages = variant.messages.clone();
+        match variant.rubric.continuations() {
+            Some(continuations) => {
+                // A turn begins anew; in plain text a word follows a space, as lm-evaluation-harness has it.
+                let delimiter = if templated { "" } else { " " };
+                let continuations = continuations.iter().map(|it| format!("{delimiter}{it}")).collect();
+                Request::Score(Score { messages, continuations })
+            }
+            None => Request::Generate(Generate {
+                messages,
+                sampling: self.plan.sampling(trial),
+                max_tokens: case.max_tokens,
+                stop: case.stop.clone(),
+                ignore_eos: false,
+            }),
+        }
+    }
+
+    /// The digest of everything that an answer and its grade depend on.
+    fn key(&self, trial: Trial, name: &str, opened: &Opened, prompt: &Prompt) -> String {
+        let case = self.plan.case(trial);
+        let variant = self.plan.variant(trial);
+        // A server keeps its tokens to itself: then the messages stand for them.
+        let asked =
+            if prompt.tokens.is_empty() { variant.prompt_digest() } else { format!("{:?}", prompt.tokens) };
+        sha256_of_text(&format!(
+            "{name}\n{}\n{}\n{asked}\n{}\nseed {}",
+            opened.sha256,
+            opened.backend.numerics(),
+            case.digest(variant),
+            self.plan.sampling(trial).seed,
+        ))
+    }
+
+    fn note_opened(&self, position: usize, opened: &Opened, prompt: &Prompt) {
+        let mut ledger = lock(&self.ledger);
+        let row = &mut ledger.models[position];
+        if row.sha256.is_none() {
+            row.sha256 = Some(opened.sha256.clone());
+            row.numerics = Some(opened.backend.numerics().to_string());
+            row.template.clone_from(&prompt.template);
+            // The trials say the same again: nothing is lost if this one line is.
+            drop(self.store.put_model(self.run, row));
+        }
+    }
+
+    fn count(&self, trial: Trial, row: &TrialRow, standing: Standing, ruling: Ruling) {
+        let mut ledger = lock(&self.ledger);
+        let tally = &mut ledger.tallies[trial.model as usize];
+        match &row.outcome {
+            Outcome::Scored(grade) => tally.scores.push(grade.score),
+            Outcome::Unscored(_) => tally.unscored += 1,
+            Outcome::Errored(_) => tally.errored += 1,
+            Outcome::Skipped(_) => tally.skipped += 1,
+        }
+        tally.stale += usize::from(standing.is_stale());
+        *tally.rulings.entry(explain::word(ruling)).or_default() += 1;
+        // Of other numerics, or drawn: no reason to propose another golden.
+        if ruling != Ruling::Undecided
+            && let Some(entry) = entry_of(row)
+        {
+            ledger.entries.entry((trial.model, trial.suite)).or_default().push(entry);
+        }
+    }
+
+    /// Ends the run: goldens that changed are proposed, and everything is accounted for.
+    pub fn finish(&self) -> Summary {
+        let mut summary = Summary::default();
+        let ledger = lock(&self.ledger);
+        for (row, tally) in ledger.models.iter().zip(&ledger.tallies) {
+            let all = tally.scores.len() + tally.unscored + tally.errored + tally.skipped;
+            if all != row.planned && self.store_broke.get().is_none() {
+                summary.failures.push(format!(
+                    "{}: {} trials were planned, {all} are accounted for",
+                    row.name, row.planned
+                ));
+            }
+            if row.planned > 0 && row.skipped.is_none() {
+                summary.lines.extend(self.lines_of(row, tally));
+            }
+        }
+        let skipped: Vec<&ModelRow> =
+            ledger.models.iter().filter(|it| it.skipped.is_some() && it.planned > 0).collect();
+        if !skipped.is_empty() {
+            let trials: usize = skipped.iter().map(|it| it.planned).sum();
+            summary.lines.push(format!("{} models skipped, with {trials} trials", skipped.len()));
+        }
+        if ledger.served > 0 {
+            summary
+                .lines
+                .push(format!("{} answers came from the run that was taken up again", ledger.served));
+        }
+        if let Some((error, _)) = self.store_broke.get() {
+            summary.failures.push(error.clone());
+        } else if let Err(error) = self.store.end(self.run) {
+            summary.failures.push(error.to_string());
+        }
+        if self.options.propose {
+            self.propose(&ledger, &mut summary);
+        }
+        self.report_orphans(&mut summary);
+        if self.options.partial {
+            summary.lines.push("partial: a filter left trials out, so this run gives no verdict".to_owned());
+        }
+        summary
+    }
+
+    fn lines_of(&self, row: &ModelRow, tally: &Tally) -> Vec<String> {
+        let Tally { scores, unscored, errored, skipped, rulings, stale } = tally;
+        let mut lines = vec![format!(
+            "{}: {} trials = {} scored + {unscored} unscored + {errored} errored + {skipped} skipped",
+            row.name,
+            row.planned,
+            scores.len(),
+        )];
+        if let (Some(mean), false) = (stats::mean(scores), self.options.partial)
+            && let Some(interval) = stats::wilson(mean, scores.len())
+        {
+            let stats::Interval { low, high } = interval;
+            lines.push(format!(
+                "  mean score {mean:.3}, 95 % interval {low:.3} to {high:.3} (Wilson, n = {})",
+                scores.len()
+            ));
+        }
+        let order = ["same", "drifted", "better", "regressed", "undecided", "reached", "missed"];
+        let mut parts: Vec<String> =
+            order.iter().filter_map(|it| rulings.get(it).map(|count| format!("{count} {it}"))).collect();
+        if *stale > 0 {
+            parts.push(format!("{stale} with a stale golden"));
+        }
+        if !parts.is_empty() {
+            lines.push(format!("  beside the goldens: {}", parts.join(", ")));
+        }
+        lines
+    }
+
+    fn propose(&self, ledger: &Ledger, summary: &mut Summary) {
+        let mut proposed = 0;
+        let mut keys: Vec<_> = ledger.entries.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            let (model, suite) = key;
+            let model_name = &self.plan.models.models[model as usize].name;
+            let suite_name = &self.plan.suites[suite as usize].name;
+            let path = golden::path_of(&self.options.golden, suite_name, model_name);
+            let new = path.with_extension("snap.new");
+            let old = self.goldens.get(&key);
+            if self.options.partial && self.unreadable.contains(&key) {
+                // A part cannot replace what is there of the rest.
+                continue;
+            }
+            // What an earlier run proposed of the trials that a filter left out still holds.
+            let earlier = if self.options.partial { Golden::load(&new).ok().flatten() } else { None };
+            let mut golden =
+                earlier.or_else(|| old.cloned()).unwrap_or_else(|| Golden::new(suite_name, model_name));
+            golden.merge(ledger.entries[&key].clone(), &self.kept(model, suite, &golden));
+            if old == Some(&golden) {
+                // What an earlier run proposed holds no more.
+                drop(std::fs::remove_file(new));
+                continue;
+            }
+            match golden.write(&new) {
+                Ok(()) => proposed += 1,
+                Err(error) => summary.failures.push(format!("{} cannot be written: {error}", new.display())),
+            }
+        }
+        if proposed > 0 {
+            summary.lines.push(format!(
+                "{proposed} goldens would change: `cargo insta review` shows them, `cargo xtask bless` accepts them all"
+            ));
+        }
+    }
+
+    /// What the entries of a golden may be called, in order: those of its suite, then those of mistaken cases.
+    fn kept(&self, model: u32, suite: u32, golden: &Golden) -> Vec<String> {
+        let mut names = self.plan.entries_of(model, suite);
+        let mistaken =
+            golden.entries.iter().map(|it| &it.case).filter(|it| self.is_mistaken(&golden.suite, it));
+        names.extend(mistaken.cloned());
+        names
+    }
+
+    /// Whether an entry is of a case that is there, but mistaken.
+    fn is_mistaken(&self, suite: &str, entry: &str) -> bool {
+        let id = entry.split(['[', '@', '#']).next().unwrap_or(entry);
+        self.options.mistaken.contains(suite) || self.options.mistaken.contains(&format!("{suite}/{id}"))
+    }
+
+    fn report_orphans(&self, summary: &mut Summary) {
+        let known: HashSet<PathBuf> = self
+            .plan
+            .models
+            .names()
+            .flat_map(|model| {
+                let suites = self.plan.suites.iter().map(|it| &it.name).chain(&self.options.mistaken);
+                suites.map(move |suite| (model, suite))
+            })
+            .map(|(model, suite)| golden::path_of(&self.options.golden, suite, model))
+            .collect();
+        for orphan in golden::orphans(&self.options.golden, |it| known.contains(it)) {
+            summary.lines.push(format!("{}: orphaned golden, its model or suite is gone", orphan.display()));
+        }
+        let mut goldens: Vec<_> = self.goldens.iter().collect();
+        goldens.sort_unstable_by_key(|(key, _)| **key);
+        for ((model, suite), golden) in goldens {
+            let entries: HashSet<String> = self.kept(*model, *suite, golden).into_iter().collect();
+            for entry in golden.entries.iter().filter(|it| !entries.contains(&it.case)) {
+                summary.lines.push(format!(
+                    "{}/{}::{}: orphaned golden entry, its case is gone",
+                    golden.suite, entry.case, golden.model
+                ));
+            }
+        }
+    }
+}
+
+/// The newest run that did not end, if nobody is at work on it.
+fn take_up(store: &Store, notes: &mut Vec<String>) -> Result<Option<(RunRow, Alive)>, StoreError> {
+    match store.unfinished()? {
+        Some(Ok(found)) => Ok(Some(found)),
+        Some(Err(pid)) => {
+            notes.push(format!(
+                "process {pid} is still at work on the run that did not end: this is a new run"
+            ));
+            Ok(None)
+        }
+        None => {
+            notes.push("every run ended: there is none to go on with, this is a new one".to_owned());
+            Ok(None)
+        }
+    }
+}
+
+fn index(it: usize) -> u32 {
+    u32::try_from(it).expect("a plan has fewer than 2^32 of anything")
+}
+
+/// What reports need of a model's entry, as JSON.
+fn info(model: &crate::model::Model) -> String {
+    let price = model
+        .price
+        .map(|it| serde_json::json!({ "per_hour": it.per_hour, "input": it.input, "output": it.output }));
+    serde_json::json!({
+        "class": model.class,
+        "family": model.family,
+        "backend": model.backend,
+        "parameters": model.parameters,
+        "tags": model.tags,
+        "price": price,
+        "note": model.note,
+    })
+    .to_string()
+}
+
+/// The digests that a golden of this trial has.
+fn digests_of(row: &TrialRow) -> Digests {
+    Digests {
+        case: short(&row.case_digest),
+        prompt: short(&row.prompt_digest),
+        template: row.template.as_deref().map_or_else(|| "none".to_owned(), short),
+        response: short(&sha256_of_text(row.response.as_ref().map_or("", text_of))),
+    }
+}
+
+/// What a golden keeps of a response.
+fn text_of(response: &Response) -> &str {
+    &response.text
+}
+
+/// What would be accepted of a trial; `None` if it was not scored.
+pub fn entry_of(row: &TrialRow) -> Option<Entry> {
+    let Outcome::Scored(grade) = &row.outcome else { return None };
+    let text = row.response.as_ref().map_or("", text_of);
+    let numerics = row.numerics.clone().unwrap_or_default();
+    Some(Entry::new(row.entry.clone(), grade.score, grade.answer.clone(), numerics, digests_of(row), text))
+}
