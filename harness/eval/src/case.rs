@@ -1,5 +1,7 @@
 //! Cases: what is asked, read from `cases/<category>/<topic>.yaml`.
 
+mod variants;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,6 @@ use crate::backend::{Message, Role, Sampling};
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::grade::Rubric;
 use crate::model::{Models, entries_of, is_name};
-use crate::template::Template;
 use crate::weights::sha256_of_text;
 use crate::yaml::{self, Malformed, Node, Span, Spanned, Value};
 
@@ -21,9 +22,6 @@ pub const VERSION: i64 = 1;
 
 /// Tokens that an answer may have unless its case says otherwise.
 pub const MAX_TOKENS: u32 = 256;
-
-/// The most variants that a matrix may make.
-const MOST_VARIANTS: usize = 10_000;
 
 /// A file of cases with one theme.
 #[derive(Clone, Debug)]
@@ -502,7 +500,7 @@ fn read_case(
         .as_ref()
         .or(defaults.models.as_ref())
         .map(|filter| check_models(filter, models, entry.place(), mistakes));
-    let variants = expand(entry, &written, defaults, mistakes);
+    let variants = variants::expand(entry, &written, defaults, mistakes);
     if mistakes.len() > before {
         return None;
     }
@@ -600,258 +598,4 @@ fn check_models(
     chosen.sort_unstable();
     chosen.dedup();
     chosen
-}
-
-/// One value of a variable: as templates see it, and as it stands in a trial's name.
-type Binding = (String, minijinja::Value, String);
-
-fn expand(
-    entry: &Node,
-    written: &WrittenCase,
-    defaults: &Defaults,
-    mistakes: &mut Vec<Malformed>,
-) -> Vec<Variant> {
-    let Some(grade) = entry.field("grade") else {
-        mistakes.push(mistake("`grade` is missing", written.id.span));
-        return Vec::new();
-    };
-    let turns = turns(written, defaults, mistakes);
-    let Some(matrix) = entry.field("matrix") else {
-        let messages =
-            turns.iter().map(|(role, text)| Message { role: *role, content: trimmed(&text.value) }).collect();
-        return match Rubric::read(grade) {
-            Ok(rubric) => vec![Variant { label: String::new(), messages, rubric }],
-            Err(wrong) => {
-                mistakes.extend(wrong);
-                Vec::new()
-            }
-        };
-    };
-    let before = mistakes.len();
-    let combinations = combinations(matrix, mistakes);
-    let mut used = std::collections::HashSet::new();
-    let defined: Vec<&str> = match &matrix.value {
-        Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_str()).collect(),
-        _ => Vec::new(),
-    };
-    let mut compile = |text: &str, span: Span| match Template::new(text) {
-        Ok(template) => {
-            for name in template.variables() {
-                let known = defined.contains(&name.as_str()) || Template::is_global(&name);
-                if !known && !defined.is_empty() {
-                    let meant = yaml::nearest(&name, defined.iter().copied());
-                    let meant = meant.map_or_else(String::new, |it| format!(": did you mean `{it}`?"));
-                    let message = format!("the matrix defines no variable `{name}`{meant}");
-                    mistakes.push(mistake(message, span));
-                }
-                used.insert(name);
-            }
-            Some(template)
-        }
-        Err(message) => {
-            mistakes.push(mistake(format!("this is no template: {message}"), span));
-            None
-        }
-    };
-    let turns: Vec<(Role, Option<Template>, Span)> =
-        turns.iter().map(|(role, text)| (*role, compile(&text.value, text.span), text.span)).collect();
-    let grade = Templated::new(grade, &mut compile);
-    if let Value::Map(entries) = &matrix.value {
-        for (key, _) in entries.iter().filter(|(key, _)| !used.contains(&key.name)) {
-            let message = format!("the matrix variable `{}` is never used", key.name);
-            let help = Some(format!("write `{{{{ {} }}}}` where its value belongs", key.name));
-            mistakes.push(Malformed { message, span: Some(key.span), help });
-        }
-    }
-    if mistakes.len() > before {
-        return Vec::new();
-    }
-    let mut variants = Vec::new();
-    for bindings in combinations {
-        let values: Vec<(&str, minijinja::Value)> =
-            bindings.iter().map(|(name, value, _)| (name.as_str(), value.clone())).collect();
-        let label =
-            bindings.iter().map(|(name, _, text)| format!("{name}={text}")).collect::<Vec<_>>().join(",");
-        let render = |template: &Template, span: Span| {
-            template.render(&values).map_err(|message| mistake(format!("{message} (with {label})"), span))
-        };
-        let variant = || -> Result<Variant, Vec<Malformed>> {
-            let mut messages = Vec::new();
-            for (role, template, span) in &turns {
-                let Some(template) = template else { continue };
-                let content = trimmed(&render(template, *span).map_err(|it| vec![it])?);
-                if content.trim().is_empty() {
-                    return Err(vec![mistake(format!("this text is empty (with {label})"), *span)]);
-                }
-                messages.push(Message { role: *role, content });
-            }
-            let grade = grade.render(&render).map_err(|it| vec![it])?;
-            Ok(Variant { label: label.clone(), messages, rubric: Rubric::read(&grade)? })
-        };
-        match variant() {
-            Ok(variant) => variants.push(variant),
-            Err(wrong) => {
-                // The other combinations would say the same again.
-                mistakes.extend(wrong);
-                return Vec::new();
-            }
-        }
-    }
-    variants
-}
-
-/// A text without the line breaks at its end, which are YAML's and not the author's.
-fn trimmed(text: &str) -> String {
-    text.trim_end_matches('\n').to_owned()
-}
-
-/// The turns of a conversation before templates: system, worked examples, what is asked.
-fn turns(
-    written: &WrittenCase,
-    defaults: &Defaults,
-    mistakes: &mut Vec<Malformed>,
-) -> Vec<(Role, Spanned<String>)> {
-    let mut turns = Vec::new();
-    if let Some(system) = written.system.as_ref().or(defaults.system.as_ref()) {
-        turns.push((Role::System, system.clone()));
-    }
-    for example in written.examples.as_ref().unwrap_or(&defaults.examples) {
-        turns.push((Role::User, example.user.clone()));
-        turns.push((Role::Assistant, example.assistant.clone()));
-    }
-    match (&written.prompt, &written.messages) {
-        (Some(prompt), None) => turns.push((Role::User, prompt.clone())),
-        (None, Some(messages)) => {
-            if messages.last().is_none_or(|it| it.role != Role::User) {
-                let span = messages.last().map_or(written.id.span, |it| it.content.span);
-                mistakes.push(mistake("the last message is the user's", span));
-            }
-            for (index, message) in messages.iter().enumerate() {
-                if message.role == Role::System && (index > 0 || !turns.is_empty()) {
-                    let text = "a system message comes first, and only once";
-                    mistakes.push(mistake(text, message.content.span));
-                }
-                turns.push((message.role, message.content.clone()));
-            }
-        }
-        (None, None) => mistakes.push(mistake("`prompt` is missing", written.id.span)),
-        (Some(prompt), Some(_)) => {
-            mistakes.push(mistake("a case has a `prompt` or `messages`, not both", prompt.span));
-        }
-    }
-    for (_, text) in turns.iter().filter(|(_, text)| text.value.trim().is_empty()) {
-        mistakes.push(mistake("this text is empty", text.span));
-    }
-    turns
-}
-
-fn combinations(matrix: &Node, mistakes: &mut Vec<Malformed>) -> Vec<Vec<Binding>> {
-    let Value::Map(entries) = &matrix.value else {
-        let message = format!("expected variables with lists of values, found {}", matrix.kind());
-        mistakes.push(mistake(message, matrix.place()));
-        return Vec::new();
-    };
-    if entries.is_empty() {
-        mistakes.push(mistake("the matrix has no variable", matrix.place()));
-    }
-    let mut combinations: Vec<Vec<Binding>> = vec![Vec::new()];
-    for (key, node) in entries {
-        let identifier = key.name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
-            && !key.name.starts_with(|it: char| it.is_ascii_digit())
-            && !key.name.is_empty();
-        if !identifier {
-            mistakes.push(mistake(format!("`{}` is no name of a variable", key.name), key.span));
-        }
-        let Value::List(values) = &node.value else {
-            mistakes.push(mistake(format!("expected a list of values, found {}", node.kind()), node.place()));
-            continue;
-        };
-        if values.is_empty() {
-            mistakes.push(mistake(format!("`{}` has no value: there would be no trial", key.name), key.span));
-            continue;
-        }
-        let mut choices: Vec<Binding> = Vec::new();
-        for (index, value) in values.iter().enumerate() {
-            let Some((value, text)) = binding(value, index) else {
-                let message = format!("a value of a matrix is text or a number, not {}", value.kind());
-                mistakes.push(mistake(message, value.place()));
-                continue;
-            };
-            if choices.iter().any(|(_, _, other)| *other == text) {
-                mistakes
-                    .push(mistake(format!("`{text}` stands twice in `{}`", key.name), values[index].place()));
-            }
-            choices.push((key.name.clone(), value, text));
-        }
-        if combinations.len().saturating_mul(choices.len()) > MOST_VARIANTS {
-            let message = format!("the matrix makes more than {MOST_VARIANTS} variants");
-            mistakes.push(mistake(message, matrix.place()));
-            return Vec::new();
-        }
-        combinations = combinations
-            .iter()
-            .flat_map(|so_far| choices.iter().map(move |it| so_far.iter().chain([it]).cloned().collect()))
-            .collect();
-    }
-    combinations
-}
-
-/// A scalar's value, and its text in a trial's name: itself where that is short and plain, else its number in the list.
-fn binding(node: &Node, index: usize) -> Option<(minijinja::Value, String)> {
-    let value = match &node.value {
-        Value::Bool(it) => minijinja::Value::from(*it),
-        Value::Integer(it) => minijinja::Value::from(*it),
-        Value::Float(it) => minijinja::Value::from(*it),
-        Value::String(it) => minijinja::Value::from(it.as_str()),
-        Value::Null | Value::List(_) | Value::Map(_) => return None,
-    };
-    let text = value.to_string();
-    let plain = !text.is_empty()
-        && text.len() <= 24
-        && text.chars().all(|it| it.is_ascii_alphanumeric() || "-_.+".contains(it));
-    let text = if plain { text } else { format!("#{}", index + 1) };
-    Some((value, text))
-}
-
-/// A node whose texts are templates.
-enum Templated {
-    Text(Option<Template>, Span),
-    List(Vec<Templated>, Span),
-    Map(Vec<(yaml::Key, Templated)>, Span),
-    Other(Node),
-}
-
-impl Templated {
-    fn new(node: &Node, compile: &mut impl FnMut(&str, Span) -> Option<Template>) -> Self {
-        match &node.value {
-            Value::String(text) if text.contains('{') => Self::Text(compile(text, node.span), node.span),
-            Value::List(items) => {
-                Self::List(items.iter().map(|it| Self::new(it, compile)).collect(), node.span)
-            }
-            Value::Map(entries) => Self::Map(
-                entries.iter().map(|(key, value)| (key.clone(), Self::new(value, compile))).collect(),
-                node.span,
-            ),
-            _ => Self::Other(node.clone()),
-        }
-    }
-
-    fn render(
-        &self,
-        render: &impl Fn(&Template, Span) -> Result<String, Malformed>,
-    ) -> Result<Node, Malformed> {
-        let (value, span) = match self {
-            Self::Text(Some(template), span) => (Value::String(render(template, *span)?), *span),
-            Self::Text(None, span) => (Value::Null, *span),
-            Self::List(items, span) => {
-                (Value::List(items.iter().map(|it| it.render(render)).collect::<Result<_, _>>()?), *span)
-            }
-            Self::Map(entries, span) => {
-                let entries = entries.iter().map(|(key, value)| Ok((key.clone(), value.render(render)?)));
-                (Value::Map(entries.collect::<Result<_, Malformed>>()?), *span)
-            }
-            Self::Other(node) => return Ok(node.clone()),
-        };
-        Ok(Node { span, value })
-    }
 }
