@@ -5,7 +5,7 @@ mod rows;
 use eval::gate::Standing;
 use eval::report::{self, Report, Status};
 use eval::response::Response;
-use eval::store::{ModelRow, Outcome, RunRow, TrialRow};
+use eval::store::{ModelRow, NewRun, Outcome, RunRow, TrialRow};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -204,7 +204,7 @@ fn the_run_to_show(#[case] runs: Vec<(i64, bool, bool)>, #[case] chosen: Option<
     let row = |(id, ended, partial): (i64, bool, bool)| RunRow {
         id,
         ended_at: ended.then_some(1),
-        partial,
+        begun: NewRun { partial, ..run(0).begun },
         ..run(0)
     };
     let rows: Vec<RunRow> = runs.into_iter().map(row).collect();
@@ -274,12 +274,16 @@ fn pairs_and_what_is_left_out_are_said() {
     assert_eq!(report.verdict[1], "Not compared, for too few of the same scored trials: two.");
 }
 
+fn partial(run: RunRow) -> RunRow {
+    RunRow { begun: NewRun { partial: true, ..run.begun }, ..run }
+}
+
 #[rstest]
-#[case::partial(RunRow { partial: true, ..run(1) }, Status::Partial, "a filter left trials out")]
+#[case::partial(partial(run(1)), Status::Partial, "a filter left trials out")]
 #[case::unfinished(RunRow { ended_at: None, ..run(3) }, Status::Unfinished, "1 of 3 trials; PROOFMARK_RESUME=1 goes on")]
 fn no_verdict_without_all_trials(#[case] run: RunRow, #[case] status: Status, #[case] words: &str) {
     let rows = [trial("tiny", "maths/sums", "a", scored(1.0))];
-    let report = report::build(&run, &[model("tiny", run.planned)], &rows);
+    let report = report::build(&run, &[model("tiny", run.begun.planned)], &rows);
     assert_eq!(report.run.status, status);
     assert_eq!(report.verdict, Vec::<String>::new());
     for text in [report.terminal(), report.html()] {
@@ -303,13 +307,14 @@ fn hostile() -> Report {
         ..model(HOSTILE, 1)
     };
     let skipped = ModelRow { skipped: Some(HOSTILE.to_owned()), ..model(&format!("{HOSTILE}2"), 1) };
-    let run = RunRow {
+    let begun = NewRun {
         machine: json!({ "cpu": HOSTILE, "gpus": [HOSTILE] }).to_string(),
         versions: HOSTILE.to_owned(),
         options: json!({ "gate": HOSTILE }).to_string(),
         git_commit: Some(HOSTILE.to_owned()),
-        ..run(3)
+        ..run(3).begun
     };
+    let run = RunRow { begun, ..run(3) };
     report::build(&run, &[asked, skipped], &[row])
 }
 

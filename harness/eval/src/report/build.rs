@@ -24,7 +24,7 @@ pub fn build(run: &RunRow, models: &[ModelRow], trials: &[TrialRow]) -> Report {
     let accounted = models.iter().map(|it| rows_of(it).len() + unasked(it, rows_of(it))).sum();
     let status = match run.ended_at {
         None => Status::Unfinished,
-        Some(_) if run.partial => Status::Partial,
+        Some(_) if run.begun.partial => Status::Partial,
         Some(_) => Status::Complete,
     };
     let (asked, skipped): (Vec<_>, Vec<_>) = models
@@ -38,13 +38,13 @@ pub fn build(run: &RunRow, models: &[ModelRow], trials: &[TrialRow]) -> Report {
             status,
             started: text::date(run.started_at),
             ended: run.ended_at.map(text::date),
-            planned: run.planned,
+            planned: run.begun.planned,
             accounted,
-            concurrency: run.concurrency,
-            machine: parsed(&run.machine),
-            versions: parsed(&run.versions),
-            options: parsed(&run.options),
-            commit: run.git_commit.clone(),
+            concurrency: run.begun.concurrency,
+            machine: parsed(&run.begun.machine),
+            versions: parsed(&run.begun.versions),
+            options: parsed(&run.begun.options),
+            commit: run.begun.git_commit.clone(),
         },
         verdict: Vec::new(),
         problems: problems(run, models, trials, &rows),
@@ -91,9 +91,11 @@ fn problems(
         }
     }
     let planned: usize = models.iter().map(|it| it.planned).sum();
-    if planned != run.planned {
-        problems
-            .push(format!("the run planned {}, its models {planned}", text::counted(run.planned, "trial")));
+    if planned != run.begun.planned {
+        problems.push(format!(
+            "the run planned {}, its models {planned}",
+            text::counted(run.begun.planned, "trial")
+        ));
     }
     let known: HashSet<&str> = models.iter().map(|it| it.name.as_str()).collect();
     let mut names = HashSet::new();

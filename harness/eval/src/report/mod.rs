@@ -372,7 +372,7 @@ pub struct Trial {
 
 /// Which run to show: the newest complete one that ended, else the newest.
 pub fn choose(runs: &[RunRow]) -> Option<&RunRow> {
-    let complete = runs.iter().filter(|it| it.ended_at.is_some() && !it.partial);
+    let complete = runs.iter().filter(|it| it.ended_at.is_some() && !it.begun.partial);
     complete.max_by_key(|it| it.id).or_else(|| runs.iter().max_by_key(|it| it.id))
 }
 

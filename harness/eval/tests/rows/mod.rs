@@ -6,7 +6,7 @@ use eval::backend::StopReason;
 use eval::gate::Standing;
 use eval::report::{self, Report};
 use eval::response::{Arrival, Response};
-use eval::store::{ModelRow, Outcome, RunRow, TrialRow};
+use eval::store::{ModelRow, NewRun, Outcome, RunRow, TrialRow};
 use serde_json::json;
 
 /// A run that ended, with all trials.
@@ -15,16 +15,18 @@ pub(crate) fn run(planned: usize) -> RunRow {
         id: 7,
         started_at: 1_793_534_400_000,
         ended_at: Some(1_793_534_645_000),
-        planned,
-        partial: false,
-        concurrency: 16,
-        machine: json!({
-            "cpu": "Example CPU", "cores": 8, "vectors": "avx512", "memory": 34_359_738_368_u64, "os": "linux", "gpus": [],
-        })
-        .to_string(),
-        versions: json!({ "proofmark": "0.1.0" }).to_string(),
-        options: json!({ "gate": "golden" }).to_string(),
-        git_commit: Some("3f9c2d1".to_owned()),
+        begun: NewRun {
+            planned,
+            partial: false,
+            concurrency: 16,
+            machine: json!({
+                "cpu": "Example CPU", "cores": 8, "vectors": "avx512", "memory": 34_359_738_368_u64, "os": "linux", "gpus": [],
+            })
+            .to_string(),
+            versions: json!({ "proofmark": "0.1.0" }).to_string(),
+            options: json!({ "gate": "golden" }).to_string(),
+            git_commit: Some("3f9c2d1".to_owned()),
+        },
     }
 }
 

@@ -14,10 +14,12 @@ use crate::grade::{Evidence, Judgement};
 pub use crate::pool::Open;
 use crate::pool::{Failure, Opened, Pool};
 use crate::response::{self, Response};
-use crate::stats;
 use crate::store::{Alive, ModelRow, NewRun, Outcome, RunRow, Store, StoreError, TrialRow};
 use crate::trial::{Plan, Trial};
 use crate::weights::{Weights, sha256_of_text};
+pub use summary::Summary;
+
+mod summary;
 
 /// Whether a model can be asked here.
 #[derive(Clone, Debug)]
@@ -95,15 +97,6 @@ struct Tally {
     skipped: usize,
     rulings: HashMap<&'static str, usize>,
     stale: usize,
-}
-
-/// What is told after the last trial.
-#[derive(Clone, Debug, Default)]
-pub struct Summary {
-    /// Lines for people.
-    pub lines: Vec<String>,
-    /// What went wrong beside the trials; the run failed if there is any.
-    pub failures: Vec<String>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -428,156 +421,6 @@ impl Session {
             && let Some(entry) = entry_of(row)
         {
             ledger.entries.entry((trial.model, trial.suite)).or_default().push(entry);
-        }
-    }
-
-    /// Ends the run: goldens that changed are proposed, and everything is accounted for.
-    pub fn finish(&self) -> Summary {
-        let mut summary = Summary::default();
-        let ledger = lock(&self.ledger);
-        for (row, tally) in ledger.models.iter().zip(&ledger.tallies) {
-            let all = tally.scores.len() + tally.unscored + tally.errored + tally.skipped;
-            if all != row.planned && self.store_broke.get().is_none() {
-                summary.failures.push(format!(
-                    "{}: {} trials were planned, {all} are accounted for",
-                    row.name, row.planned
-                ));
-            }
-            if row.planned > 0 && row.skipped.is_none() {
-                summary.lines.extend(self.lines_of(row, tally));
-            }
-        }
-        let skipped: Vec<&ModelRow> =
-            ledger.models.iter().filter(|it| it.skipped.is_some() && it.planned > 0).collect();
-        if !skipped.is_empty() {
-            let trials: usize = skipped.iter().map(|it| it.planned).sum();
-            summary.lines.push(format!("{} models skipped, with {trials} trials", skipped.len()));
-        }
-        if ledger.served > 0 {
-            summary
-                .lines
-                .push(format!("{} answers came from the run that was taken up again", ledger.served));
-        }
-        if let Some((error, _)) = self.store_broke.get() {
-            summary.failures.push(error.clone());
-        } else if let Err(error) = self.store.end(self.run) {
-            summary.failures.push(error.to_string());
-        }
-        if self.options.propose {
-            self.propose(&ledger, &mut summary);
-        }
-        self.report_orphans(&mut summary);
-        if self.options.partial {
-            summary.lines.push("partial: a filter left trials out, so this run gives no verdict".to_owned());
-        }
-        summary
-    }
-
-    fn lines_of(&self, row: &ModelRow, tally: &Tally) -> Vec<String> {
-        let Tally { scores, unscored, errored, skipped, rulings, stale } = tally;
-        let mut lines = vec![format!(
-            "{}: {} trials = {} scored + {unscored} unscored + {errored} errored + {skipped} skipped",
-            row.name,
-            row.planned,
-            scores.len(),
-        )];
-        if let (Some(mean), false) = (stats::mean(scores), self.options.partial)
-            && let Some(interval) = stats::wilson(mean, scores.len())
-        {
-            let stats::Interval { low, high } = interval;
-            lines.push(format!(
-                "  mean score {mean:.3}, 95 % interval {low:.3} to {high:.3} (Wilson, n = {})",
-                scores.len()
-            ));
-        }
-        let order = ["same", "drifted", "better", "regressed", "undecided", "reached", "missed"];
-        let mut parts: Vec<String> =
-            order.iter().filter_map(|it| rulings.get(it).map(|count| format!("{count} {it}"))).collect();
-        if *stale > 0 {
-            parts.push(format!("{stale} with a stale golden"));
-        }
-        if !parts.is_empty() {
-            lines.push(format!("  beside the goldens: {}", parts.join(", ")));
-        }
-        lines
-    }
-
-    fn propose(&self, ledger: &Ledger, summary: &mut Summary) {
-        let mut proposed = 0;
-        let mut keys: Vec<_> = ledger.entries.keys().copied().collect();
-        keys.sort_unstable();
-        for key in keys {
-            let (model, suite) = key;
-            let model_name = &self.plan.models.models[model as usize].name;
-            let suite_name = &self.plan.suites[suite as usize].name;
-            let path = golden::path_of(&self.options.golden, suite_name, model_name);
-            let new = path.with_extension("snap.new");
-            let old = self.goldens.get(&key);
-            if self.options.partial && self.unreadable.contains(&key) {
-                // A part cannot replace what is there of the rest.
-                continue;
-            }
-            // What an earlier run proposed of the trials that a filter left out still holds.
-            let earlier = if self.options.partial { Golden::load(&new).ok().flatten() } else { None };
-            let mut golden =
-                earlier.or_else(|| old.cloned()).unwrap_or_else(|| Golden::new(suite_name, model_name));
-            golden.merge(ledger.entries[&key].clone(), &self.kept(model, suite, &golden));
-            if old == Some(&golden) {
-                // What an earlier run proposed holds no more.
-                drop(std::fs::remove_file(new));
-                continue;
-            }
-            match golden.write(&new) {
-                Ok(()) => proposed += 1,
-                Err(error) => summary.failures.push(format!("{} cannot be written: {error}", new.display())),
-            }
-        }
-        if proposed > 0 {
-            summary.lines.push(format!(
-                "{proposed} goldens would change: `cargo insta review` shows them, `cargo xtask bless` accepts them all"
-            ));
-        }
-    }
-
-    /// What the entries of a golden may be called, in order: those of its suite, then those of mistaken cases.
-    fn kept(&self, model: u32, suite: u32, golden: &Golden) -> Vec<String> {
-        let mut names = self.plan.entries_of(model, suite);
-        let mistaken =
-            golden.entries.iter().map(|it| &it.case).filter(|it| self.is_mistaken(&golden.suite, it));
-        names.extend(mistaken.cloned());
-        names
-    }
-
-    /// Whether an entry is of a case that is there, but mistaken.
-    fn is_mistaken(&self, suite: &str, entry: &str) -> bool {
-        let id = entry.split(['[', '@', '#']).next().unwrap_or(entry);
-        self.options.mistaken.contains(suite) || self.options.mistaken.contains(&format!("{suite}/{id}"))
-    }
-
-    fn report_orphans(&self, summary: &mut Summary) {
-        let known: HashSet<PathBuf> = self
-            .plan
-            .models
-            .names()
-            .flat_map(|model| {
-                let suites = self.plan.suites.iter().map(|it| &it.name).chain(&self.options.mistaken);
-                suites.map(move |suite| (model, suite))
-            })
-            .map(|(model, suite)| golden::path_of(&self.options.golden, suite, model))
-            .collect();
-        for orphan in golden::orphans(&self.options.golden, |it| known.contains(it)) {
-            summary.lines.push(format!("{}: orphaned golden, its model or suite is gone", orphan.display()));
-        }
-        let mut goldens: Vec<_> = self.goldens.iter().collect();
-        goldens.sort_unstable_by_key(|(key, _)| **key);
-        for ((model, suite), golden) in goldens {
-            let entries: HashSet<String> = self.kept(*model, *suite, golden).into_iter().collect();
-            for entry in golden.entries.iter().filter(|it| !entries.contains(&it.case)) {
-                summary.lines.push(format!(
-                    "{}/{}::{}: orphaned golden entry, its case is gone",
-                    golden.suite, entry.case, golden.model
-                ));
-            }
         }
     }
 }

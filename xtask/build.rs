@@ -1,0 +1,3 @@
+//! Empty: without it cargo does not consider the build dependencies of `Cargo.toml`.
+
+fn main() {}
