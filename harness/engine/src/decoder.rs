@@ -14,7 +14,7 @@ use candle_core::{Device, Module, Result, Tensor};
 use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
 use candle_nn::rotary_emb::{rope, rope_i};
 
-use crate::spec::{Activation, RopeStyle, Spec};
+use crate::old_spec::{Activation, RopeStyle, Spec};
 
 /// Tokens in one pass of a prefill: bounds the score matrices of attention.
 pub(crate) const CHUNK: usize = 256;

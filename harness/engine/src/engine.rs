@@ -14,9 +14,9 @@ use eval::backend::{
 use crate::decoder::{CHUNK, Cache, Decoder, Wanted};
 use crate::detokenize::{Detokenizer, Stops};
 use crate::gguf::Gguf;
+use crate::old_spec::Spec;
 use crate::queue::Queue;
 use crate::sampler::Sampler;
-use crate::spec::Spec;
 use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 

@@ -195,6 +195,28 @@ impl Gguf {
         }
     }
 
+    /// Where a tensor's data stands in the file.
+    pub(crate) fn place(&self, name: &str) -> Option<std::ops::Range<usize>> {
+        let info = self.tensors.get(name)?;
+        let begin = usize::try_from(self.data + info.offset).ok()?;
+        Some(begin..begin.checked_add(usize::try_from(info.bytes).ok()?)?)
+    }
+
+    /// The keys of the metadata.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.metadata.keys()
+    }
+
+    /// How many elements an array has; `None` where there is no array.
+    pub(crate) fn length(&self, key: &str) -> Option<usize> {
+        match self.metadata.get(key)? {
+            Value::Texts(it) => Some(it.len()),
+            Value::Integers(it) => Some(it.len()),
+            Value::Floats(it) => Some(it.len()),
+            _ => None,
+        }
+    }
+
     /// All tensors by name.
     pub(crate) fn tensors(&self) -> &HashMap<String, TensorInfo> {
         &self.tensors

@@ -6,7 +6,7 @@ use rstest::rstest;
 use super::fixture::{model, tensors};
 use crate::decoder::{Cache, Decoder, Wanted};
 use crate::gguf::Gguf;
-use crate::spec::Spec;
+use crate::old_spec::Spec;
 
 fn decoder(name: &str) -> Decoder {
     let bytes = model(name).bytes();

@@ -1,0 +1,272 @@
+//! Llama and its kin: queries, keys and values apart, a gated MLP, rotary positions.
+
+use serde_json::{Value, json};
+
+use super::super::layout::{Biases, Layout};
+use super::super::names;
+use super::super::rotary::{Rope, Share};
+use super::super::settings::{MOST, Settings};
+use super::super::tensors::Tensors;
+use super::{Defaults, MOST_EXPERTS, MOST_HEADS, common, inverse_root, share_heads};
+use crate::spec::{Activation, Experts, NormKind, Positions, QueryKeyNorm, Residual, Spec};
+
+/// Keys that are there under one name only and mean the same everywhere.
+fn key_value_heads(settings: &Settings, spec: &mut Spec, absent: Option<usize>) -> Result<(), String> {
+    let count = settings.nullable("num_key_value_heads", absent, MOST_HEADS)?;
+    share_heads(spec, count.unwrap_or(spec.attention.heads))
+}
+
+fn with_rms_norm(spec: &mut Spec) {
+    if let NormKind::Layer { epsilon } = spec.norm {
+        spec.norm = NormKind::Rms { epsilon };
+    }
+}
+
+fn with_windows(spec: &mut Spec, window: usize, slides: impl Fn(usize) -> bool) {
+    for (index, layer) in spec.layers.iter_mut().enumerate() {
+        layer.window = slides(index).then_some(window);
+    }
+}
+
+/// Which layers see a window only, where the settings say it layer by layer.
+fn layer_types(settings: &Settings, layers: usize) -> Result<Option<Vec<bool>>, String> {
+    let Some(types) = settings.texts("layer_types")? else { return Ok(None) };
+    if types.len() != layers {
+        return Err(format!("`layer_types` names {} layers, where there are {layers}", types.len()));
+    }
+    let slides = types.into_iter().map(|it| match it {
+        "sliding_attention" => Ok(true),
+        "full_attention" => Ok(false),
+        other => Err(format!("`layer_types` names `{other}`, which the decoder does not know")),
+    });
+    slides.collect::<Result<_, _>>().map(Some)
+}
+
+/// Architectures that are Llama but for their defaults and biases.
+pub(super) struct LlamaLike {
+    defaults: Defaults,
+    mlp: usize,
+    kv_heads: Option<usize>,
+    theta: f64,
+    kind: LlamaKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LlamaKind {
+    Llama,
+    Mistral,
+    Mixtral,
+    Qwen2,
+}
+
+pub(super) const LLAMA: LlamaLike = LlamaLike {
+    defaults: Defaults {
+        vocabulary: 32_000,
+        hidden: 4096,
+        layers: 32,
+        heads: 32,
+        context: 2048,
+        epsilon: 1e-6,
+        tied: false,
+    },
+    mlp: 11_008,
+    kv_heads: None,
+    theta: 10_000.0,
+    kind: LlamaKind::Llama,
+};
+pub(super) const MISTRAL: LlamaLike = LlamaLike {
+    defaults: Defaults { context: 131_072, ..LLAMA.defaults },
+    mlp: 14_336,
+    kv_heads: Some(8),
+    kind: LlamaKind::Mistral,
+    ..LLAMA
+};
+pub(super) const MIXTRAL: LlamaLike = LlamaLike {
+    defaults: Defaults { context: 131_072, epsilon: 1e-5, ..LLAMA.defaults },
+    theta: 1e6,
+    kind: LlamaKind::Mixtral,
+    ..MISTRAL
+};
+pub(super) const QWEN2: LlamaLike = LlamaLike {
+    defaults: Defaults { vocabulary: 151_936, context: 32_768, ..LLAMA.defaults },
+    mlp: 22_016,
+    kv_heads: Some(32),
+    kind: LlamaKind::Qwen2,
+    ..LLAMA
+};
+
+pub(super) fn llama(
+    settings: &Settings,
+    tensors: &Tensors,
+    like: &LlamaLike,
+) -> Result<(Spec, Layout), String> {
+    let (mut spec, tied) = common(settings, &like.defaults, true)?;
+    with_rms_norm(&mut spec);
+    key_value_heads(settings, &mut spec, like.kv_heads)?;
+    let rope = Rope { default_theta: like.theta, ..Rope::PLAIN };
+    spec.positions = Positions::Rotary(vec![rope.table(settings, spec.context, spec.attention.head_size)?]);
+    spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(like.mlp);
+    spec.mlp.gated = true;
+    spec.mlp.activation = settings.activation(&["hidden_act"], Activation::Silu)?;
+    let mut biases = Biases::default();
+    match like.kind {
+        LlamaKind::Llama => {
+            biases.query_key_value = settings.flag("attention_bias", false)?;
+            biases.output = biases.query_key_value;
+            biases.mlp = settings.flag("mlp_bias", false)?;
+            settings.only("rope_interleaved", &json!(false))?;
+        }
+        LlamaKind::Mistral | LlamaKind::Mixtral => {
+            let absent = (like.kind == LlamaKind::Mistral).then_some(4096);
+            if let Some(window) = settings.nullable("sliding_window", absent, MOST)? {
+                with_windows(&mut spec, window, |_| true);
+            }
+            settings.only("attention_bias", &json!(false))?;
+            settings.only("mlp_bias", &json!(false))?;
+        }
+        LlamaKind::Qwen2 => {
+            biases.query_key_value = true;
+            settings.only("use_mrope", &json!(false))?;
+            let used = settings.flag("use_sliding_window", false)?;
+            let window = settings.nullable("sliding_window", Some(4096), MOST)?.filter(|_| used);
+            let first = settings.nullable("max_window_layers", Some(28), MOST)?.unwrap_or(0);
+            let types = layer_types(settings, spec.layers.len())?;
+            match (window, types) {
+                (Some(window), Some(types)) => with_windows(&mut spec, window, |layer| types[layer]),
+                (Some(window), None) => with_windows(&mut spec, window, |layer| layer >= first),
+                (None, Some(types)) if types.contains(&true) => {
+                    return Err(
+                        "`layer_types` names layers that slide, without a `sliding_window`".to_owned()
+                    );
+                }
+                (None, _) => {}
+            }
+        }
+    }
+    if like.kind == LlamaKind::Mixtral {
+        let count = settings.count(&["num_local_experts"], MOST_EXPERTS)?.unwrap_or(8);
+        let used = settings.count(&["num_experts_per_tok"], MOST_EXPERTS)?.unwrap_or(2);
+        if used > count {
+            return Err(format!("`num_experts_per_tok` is {used}, more than the {count} experts"));
+        }
+        spec.mlp.experts = Some(Experts { count, used });
+    }
+    let layout = Layout { biases, tied, ..Layout::new(&names::LLAMA, tensors)? };
+    Ok((spec, layout))
+}
+
+pub(super) fn stablelm(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layout), String> {
+    let defaults = Defaults {
+        vocabulary: 50_304,
+        hidden: 2560,
+        layers: 32,
+        heads: 32,
+        context: 4096,
+        epsilon: 1e-5,
+        tied: false,
+    };
+    let (mut spec, tied) = common(settings, &defaults, false)?;
+    key_value_heads(settings, &mut spec, Some(32))?;
+    let rope = Rope { share: Share::Part("partial_rotary_factor", 0.25), ..Rope::PLAIN };
+    spec.positions = Positions::Rotary(vec![rope.table(settings, spec.context, spec.attention.head_size)?]);
+    spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(6912);
+    spec.mlp.gated = true;
+    spec.mlp.activation = settings.activation(&["hidden_act"], Activation::Silu)?;
+    if settings.flag("use_parallel_residual", false)? {
+        spec.residual = Residual::ParallelOneNorm;
+    }
+    if settings.flag("qk_layernorm", false)? {
+        spec.attention.query_key_norm = Some(QueryKeyNorm::PerHead);
+    }
+    let query_key_value = settings.flag("use_qkv_bias", false)?;
+    let biases = Biases { query_key_value, norms: true, ..Biases::default() };
+    Ok((spec, Layout { biases, tied, ..Layout::new(&names::STABLELM, tensors)? }))
+}
+
+pub(super) fn phi(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layout), String> {
+    let defaults = Defaults {
+        vocabulary: 51_200,
+        hidden: 2048,
+        layers: 24,
+        heads: 32,
+        context: 2048,
+        epsilon: 1e-5,
+        tied: false,
+    };
+    let (mut spec, tied) = common(settings, &defaults, true)?;
+    key_value_heads(settings, &mut spec, None)?;
+    let rope = Rope { share: Share::Part("partial_rotary_factor", 0.5), ..Rope::PLAIN };
+    spec.positions = Positions::Rotary(vec![rope.table(settings, spec.context, spec.attention.head_size)?]);
+    spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(8192);
+    spec.mlp.activation = settings.activation(&["hidden_act"], Activation::GeluTanh)?;
+    spec.residual = Residual::ParallelOneNorm;
+    // A layer norm with a bias, which no published model has.
+    settings.only("qk_layernorm", &json!(false))?;
+    let biases = Biases { query_key_value: true, output: true, mlp: true, head: true, norms: true };
+    Ok((spec, Layout { biases, tied, ..Layout::new(&names::PHI, tensors)? }))
+}
+
+pub(super) fn gemma3(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layout), String> {
+    let defaults = Defaults {
+        vocabulary: 262_208,
+        hidden: 2304,
+        layers: 26,
+        heads: 8,
+        context: 131_072,
+        epsilon: 1e-6,
+        tied: true,
+    };
+    let (mut spec, tied) = common(settings, &defaults, true)?;
+    if !settings.has("head_dim") {
+        spec.attention.head_size = 256;
+    }
+    with_rms_norm(&mut spec);
+    key_value_heads(settings, &mut spec, Some(4))?;
+    spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(9216);
+    spec.mlp.gated = true;
+    spec.mlp.activation = settings.activation(&["hidden_activation"], Activation::GeluTanh)?;
+    spec.residual = Residual::SerialPostNorms;
+    spec.attention.query_key_norm = Some(QueryKeyNorm::Shared);
+    spec.attention.scale = inverse_root(settings.positive(&["query_pre_attn_scalar"])?.unwrap_or(256.0));
+    settings.only("use_bidirectional_attention", &json!(false))?;
+    // transformers rounds the root to the type of the weights; llama.cpp and candle do not.
+    #[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
+    let float = |it: f64| it as f32;
+    spec.embedding_scale = Some(float((spec.hidden as f64).sqrt()));
+    spec.attention.cap = settings.positive(&["attn_logit_softcapping"])?.map(float);
+    spec.logit_cap = settings.positive(&["final_logit_softcapping"])?.map(float);
+
+    let window = settings.nullable("sliding_window", Some(4096), MOST)?;
+    let period = settings.count(&["sliding_window_pattern"], MOST)?.unwrap_or(6);
+    let slides = layer_types(settings, spec.layers.len())?
+        .unwrap_or_else(|| (1..=spec.layers.len()).map(|number| !number.is_multiple_of(period)).collect());
+    match window {
+        Some(window) => with_windows(&mut spec, window, |layer| slides[layer]),
+        None if slides.contains(&true) => return Err("`sliding_window` is null, but layers slide".to_owned()),
+        None => {}
+    }
+    for (layer, slides) in spec.layers.iter_mut().zip(slides) {
+        layer.rotary = usize::from(slides);
+    }
+    let by_type = settings.object("rope_parameters")?;
+    let (full, sliding) = match &by_type {
+        None => (settings.object("rope_scaling")?, None),
+        Some(it) => {
+            settings.only("rope_scaling", &Value::Null)?;
+            (it.object("full_attention")?, it.object("sliding_attention")?)
+        }
+    };
+    let size = spec.attention.head_size;
+    let wide = Rope { default_theta: 1e6, ..Rope::PLAIN };
+    let local = Rope { theta: "rope_local_base_freq", ..Rope::PLAIN };
+    spec.positions = Positions::Rotary(vec![
+        wide.table_of(settings, full.as_ref(), spec.context, size)?,
+        local.table_of(settings, sliding.as_ref(), spec.context, size)?,
+    ]);
+    if let Some(it) = by_type {
+        it.finish()?;
+    }
+    let query_key_value = settings.flag("attention_bias", false)?;
+    let biases = Biases { query_key_value, output: query_key_value, ..Biases::default() };
+    Ok((spec, Layout { biases, tied, one_plus: true, ..Layout::new(&names::GEMMA3, tensors)? }))
+}
