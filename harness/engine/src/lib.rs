@@ -12,9 +12,12 @@
 //! | text to token ids | `tokenizer.rs`, `bytes.rs`, `pieces.rs` |
 //! | token ids to logits | `decoder.rs` |
 //! | logits to a token | `sampler.rs` |
+//! | where the keys and values of which tokens lie | `blocks.rs` |
 //! | tokens to text, up to a stop string | `detokenize.rs` |
 //! | all of it for one request after another | `engine.rs`, `queue.rs` |
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the decoder still keeps one cache for each request"))]
+mod blocks;
 mod bytes;
 #[cfg_attr(not(test), expect(dead_code, reason = "the decoder that reads it is not there yet"))]
 mod checkpoint;

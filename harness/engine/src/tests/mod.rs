@@ -4,6 +4,7 @@ mod answers;
 mod checkpoint;
 mod converted;
 mod damaged;
+mod blocks;
 mod fixture;
 mod hostile;
 mod parity;
