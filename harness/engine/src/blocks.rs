@@ -28,7 +28,9 @@
 //! found. That is what makes the rule of eviction simple: whoever uses a block uses all before it, so of the blocks that
 //! nobody uses, the one that was given back first has nothing after it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+#[cfg(test)]
+use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 
 use thiserror::Error;
 
@@ -92,12 +94,14 @@ impl Table {
     }
 
     /// The row of the memory, counted over all blocks, that has the token at a position; `None` beyond the room.
+    #[cfg(test)]
     pub(crate) fn slot(&self, position: usize) -> Option<usize> {
         self.blocks.get(position / BLOCK).map(|it| *it as usize * BLOCK + position % BLOCK)
     }
 }
 
 /// How many blocks are in which state; together they are all.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Holding nothing.
@@ -110,6 +114,7 @@ pub(crate) struct Usage {
 
 /// All blocks, and what is known of them.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "it is about blocks")]
 pub(crate) struct Blocks {
     blocks: Vec<Block>,
     /// Full blocks by their text.
@@ -225,6 +230,7 @@ impl Blocks {
     }
 
     /// Forgets all that nobody uses, so that nothing is found that was computed before.
+    #[cfg(test)]
     pub(crate) fn clear(&mut self) {
         while let Some(block) = self.evict() {
             self.free.push(block);
@@ -232,6 +238,7 @@ impl Blocks {
     }
 
     /// How many blocks are in which state.
+    #[cfg(test)]
     pub(crate) fn usage(&self) -> Usage {
         let (free, cached) = (self.free.len(), self.cached.len());
         Usage { free, cached, used: self.blocks.len() - free - cached }
@@ -239,7 +246,8 @@ impl Blocks {
 
     /// What is wrong, if anything: `tables` are all that are in use.
     ///
-    /// Costs a look at every block: for tests, and for a scheduler's debug assertions.
+    /// Costs a look at every block.
+    #[cfg(test)]
     pub(crate) fn check<'a>(&self, tables: impl IntoIterator<Item = &'a Table>) -> Result<(), String> {
         let ensure = |holds: bool, what: &dyn Fn() -> String| if holds { Ok(()) } else { Err(what()) };
         let mut users = vec![0; self.blocks.len()];

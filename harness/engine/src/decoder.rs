@@ -1,355 +1,379 @@
-//! The forward pass: token ids and a cache in, logits out.
+//! The decoder: token ids to logits, for every architecture.
 //!
-//! One decoder for all architectures; what differs is in the [`Spec`]. Activations are `f32`, one sequence at a
-//! time. The matrices of the layers are dequantized to `f32`; embeddings and head, the most of a small model,
-//! stay as stored. candle's quantized product was slower for many tokens by a factor of ten and more, and for
-//! one token wherever other processes run: its threads wait for each other at spinning barriers, 210 times a
-//! token. Equal requests take equal paths, whatever the load and the number of threads.
+//! A step takes tokens of any number of sequences, each with its position and the blocks of its sequence's keys
+//! and values: prefills and decodes of many lengths run together. What a token gives depends on the tokens before
+//! it in its sequence, and on nothing else in the step: not on how many tokens there are, nor on how a prompt was cut.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use candle_core::quantized::{QMatMul, QTensor};
-use candle_core::{Device, Module, Result, Tensor};
-use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
-use candle_nn::rotary_emb::{rope, rope_i};
+use candle_core::{Device, Error, Result, Tensor};
 
-use crate::old_spec::{Activation, RopeStyle, Spec};
-
-/// Tokens in one pass of a prefill: bounds the score matrices of attention.
-pub(crate) const CHUNK: usize = 256;
-
-/// The final states of which tokens are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// Only the last token's.
-    Last,
-    /// Those of all tokens.
-    All,
-}
-
-/// Keys and values of the tokens so far, `[kv_heads, capacity, head_size]` for each layer.
-pub(crate) struct Cache {
-    layers: Vec<(Tensor, Tensor)>,
-    length: usize,
-}
-
-impl Cache {
-    /// Room for `capacity` tokens. The pages are touched only as tokens come.
-    pub(crate) fn new(spec: &Spec, capacity: usize) -> Result<Self> {
-        let shape = (spec.kv_heads, capacity, spec.head_size);
-        let zeros = || Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu);
-        let layers = (0..spec.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_>>()?;
-        Ok(Self { layers, length: 0 })
-    }
-
-    /// Forgets all tokens after the first `length`.
-    pub(crate) fn truncate(&mut self, length: usize) {
-        self.length = self.length.min(length);
-    }
-}
-
-/// A matrix, `[out, in]`.
-struct Linear(Tensor);
-
-impl Linear {
-    /// `[tokens, in]` to `[tokens, out]`.
-    fn forward(&self, inputs: &Tensor) -> Result<Tensor> {
-        inputs.matmul(&self.0.t()?)
-    }
-}
-
-struct Layer {
-    attention_norm: Tensor,
-    queries: Linear,
-    keys: Linear,
-    values: Linear,
-    query_key_norms: Option<(Tensor, Tensor)>,
-    output: Linear,
-    post_attention_norm: Option<Tensor>,
-    mlp_norm: Tensor,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-    post_mlp_norm: Option<Tensor>,
-    window: Option<usize>,
-    /// Radians that each pair of a head turns with each position.
-    frequencies: Arc<Vec<f64>>,
-}
+use crate::checkpoint::{self, Checkpoint, Matrix, Rows};
+use crate::kernels::attention::{Attention, BLOCK, Cache, Place, Turns};
+use crate::kernels::pack::Packed;
+use crate::kernels::rows;
+use crate::ops::{Activate, Attend, Linear, Machine, Norm};
+use crate::spec::{Experts, NormKind, Positions, QueryKeyNorm, Residual, Spec};
 
 /// A model's weights, ready to compute with.
 pub(crate) struct Decoder {
     spec: Spec,
-    embeddings: Arc<QTensor>,
+    machine: Arc<Machine>,
+    embedding: Linear,
+    embedding_norm: Option<Norm>,
+    positions: Option<Linear>,
     layers: Vec<Layer>,
-    norm: Tensor,
-    head: QMatMul,
+    norm: Norm,
+    /// `None` where it is the embedding.
+    head: Option<Linear>,
+    /// Of each table of rotary positions, as far as positions were reached.
+    turns: RwLock<Vec<Turns>>,
+}
+
+struct Layer {
+    norm: Norm,
+    qkv: Linear,
+    query_norms: Vec<rows::Norm>,
+    key_norms: Vec<rows::Norm>,
+    output: Linear,
+    post_attention_norm: Option<Norm>,
+    /// `None` where one norm serves attention and MLP.
+    mlp_norm: Option<Norm>,
+    router: Option<Linear>,
+    /// One, or one an expert.
+    mlps: Vec<Mlp>,
+    post_mlp_norm: Option<Norm>,
+}
+
+struct Mlp {
+    up: Linear,
+    activate: Activate,
+    down: Linear,
+}
+
+impl Mlp {
+    fn forward(&self, states: &Tensor) -> Result<Tensor> {
+        self.down.forward(&self.activate.forward(&self.up.forward(states)?)?)
+    }
+}
+
+/// Keys and values of all sequences, in blocks of [`BLOCK`] positions.
+pub(crate) struct KeysValues {
+    layers: Vec<Mutex<Cache>>,
+}
+
+/// Tokens that are read together.
+pub(crate) struct Step<'s> {
+    /// In the order of their positions within each sequence.
+    pub(crate) tokens: &'s [u32],
+    /// Where each stands. The places of all earlier tokens of its sequence were written, in this step or before.
+    pub(crate) places: &'s [Place<'s>],
+    /// The tokens after which logits are wanted, by index.
+    pub(crate) wanted: &'s [u32],
+}
+
+impl KeysValues {
+    /// Room for this many blocks of each layer. Memory is touched only as positions are written.
+    pub(crate) fn new(spec: &Spec, blocks: usize) -> Self {
+        let cache = || Mutex::new(Cache::new(blocks, spec.attention.kv_heads, spec.attention.head_size));
+        Self { layers: spec.layers.iter().map(|_| cache()).collect() }
+    }
+
+    /// Bytes of one block, in all layers.
+    pub(crate) fn block_bytes(spec: &Spec) -> usize {
+        spec.layers.len() * Cache::block_bytes(spec.attention.kv_heads, spec.attention.head_size)
+    }
 }
 
 impl Decoder {
-    /// Builds the decoder from tensors by their GGUF names.
-    pub(crate) fn load(spec: &Spec, mut tensor: impl FnMut(&str) -> Result<QTensor>) -> Result<Self> {
-        let factors = if spec.rope_factors {
-            Some(tensor("rope_freqs.weight")?.dequantize(&Device::Cpu)?.to_vec1::<f32>()?)
-        } else {
-            None
+    /// Reads and packs all weights; `dense` computes without quantized activations.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn load(
+        checkpoint: &Checkpoint,
+        machine: Arc<Machine>,
+        dense: bool,
+    ) -> std::result::Result<Self, String> {
+        checkpoint.check()?;
+        let loader = Loader { checkpoint, machine: &machine, dense };
+        let spec = checkpoint.spec().clone();
+        let embedding = loader.linear(Matrix::Embedding)?;
+        let layers =
+            (0..spec.layers.len()).map(|layer| loader.layer(layer)).collect::<std::result::Result<_, _>>()?;
+        let turns = match &spec.positions {
+            Positions::Rotary(tables) => {
+                tables.iter().map(|it| Turns::new(it.frequencies.clone(), it.scale)).collect()
+            }
+            Positions::Alibi { .. } | Positions::Learned => Vec::new(),
         };
-        let embeddings = Arc::new(tensor("token_embd.weight")?);
-        let head = if spec.tied_head {
-            QMatMul::from_arc(Arc::clone(&embeddings))?
-        } else {
-            QMatMul::from_qtensor(tensor("output.weight")?)?
-        };
-        let norm = tensor("output_norm.weight")?.dequantize(&Device::Cpu)?;
-        let mut matrices = matrices(spec, &mut tensor)?;
-        let layers = (0..spec.layers)
-            .map(|index| {
-                let mut read = |name: &str| tensor(&format!("blk.{index}.{name}.weight"));
-                let mut vector = |name: &str, there: bool| {
-                    let vector: Option<QTensor> = there.then(|| read(name)).transpose()?;
-                    vector.map(|it| it.dequantize(&Device::Cpu)).transpose()
-                };
-                let post_attention_norm = vector("post_attention_norm", spec.post_norms)?;
-                let post_mlp_norm = vector("post_ffw_norm", spec.post_norms)?;
-                let query_key_norms =
-                    vector("attn_q_norm", spec.qk_norm)?.zip(vector("attn_k_norm", spec.qk_norm)?);
-                let mut norm = |name: &str| read(name)?.dequantize(&Device::Cpu);
-                let (attention_norm, mlp_norm) = (norm("attn_norm")?, norm("ffn_norm")?);
-                let mut linear = |name: &str| {
-                    let matrix = matrices.remove(&format!("blk.{index}.{name}.weight"));
-                    matrix.map(Linear).ok_or_else(|| candle_core::Error::msg(format!("no matrix {name}")))
-                };
-                Ok(Layer {
-                    attention_norm,
-                    queries: linear("attn_q")?,
-                    keys: linear("attn_k")?,
-                    values: linear("attn_v")?,
-                    query_key_norms,
-                    output: linear("attn_output")?,
-                    post_attention_norm,
-                    mlp_norm,
-                    gate: linear("ffn_gate")?,
-                    up: linear("ffn_up")?,
-                    down: linear("ffn_down")?,
-                    post_mlp_norm,
-                    window: spec.window(index),
-                    frequencies: Arc::new(frequencies(spec, index, factors.as_deref())),
-                })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { spec: spec.clone(), embeddings, layers, norm, head })
+        Ok(Self {
+            embedding,
+            embedding_norm: spec
+                .embedding_norm
+                .then(|| loader.norm(checkpoint::Norm::Embedding))
+                .transpose()?,
+            positions: (spec.positions == Positions::Learned)
+                .then(|| loader.linear(Matrix::Positions))
+                .transpose()?,
+            layers,
+            norm: loader.norm(checkpoint::Norm::Last)?,
+            head: (!checkpoint.has_tied_head()).then(|| loader.linear(Matrix::Head)).transpose()?,
+            turns: RwLock::new(turns),
+            machine,
+            spec,
+        })
     }
 
-    /// What the decoder was built from.
-    #[cfg(test)]
+    /// Bytes of weights that loading a checkpoint gives.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn weights_bytes(checkpoint: &Checkpoint, dense: bool) -> std::result::Result<u64, String> {
+        let spec = checkpoint.spec();
+        let experts = spec.mlp.experts.map_or(1, |it| it.count);
+        let layers = (0..spec.layers.len()).flat_map(|layer| {
+            let mlps =
+                (0..experts).flat_map(move |expert| [Matrix::Up(layer, expert), Matrix::Down(layer, expert)]);
+            let router = spec.mlp.experts.map(|_| Matrix::Router(layer));
+            [Matrix::QueryKeyValue(layer), Matrix::Output(layer)].into_iter().chain(router).chain(mlps)
+        });
+        let head = (!checkpoint.has_tied_head()).then_some(Matrix::Head);
+        let positions = (spec.positions == Positions::Learned).then_some(Matrix::Positions);
+        let mut bytes = (checkpoint.vector_elements() * size_of::<f32>()) as u64;
+        for matrix in [Matrix::Embedding].into_iter().chain(head).chain(positions).chain(layers) {
+            for run in checkpoint.runs(matrix)? {
+                bytes += Packed::bytes_of(run.format, run.rows.len(), run.columns, dense) as u64;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// What the model is.
     pub(crate) fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Reads tokens after those in the cache, in chunks; gives the wanted final states, `[wanted, hidden]`.
-    pub(crate) fn prefill(&self, tokens: &[u32], cache: &mut Cache, wanted: Wanted) -> Result<Tensor> {
-        let mut kept = Vec::new();
-        for chunk in tokens.chunks(CHUNK) {
-            let states = self.states(chunk, cache)?;
-            if wanted == Wanted::Last {
-                kept.clear();
-            }
-            kept.push(match wanted {
-                Wanted::All => states,
-                Wanted::Last => states.narrow(0, chunk.len() - 1, 1)?.contiguous()?,
-            });
+    /// Reads the tokens; gives the logits of what may follow those that are wanted, `[wanted, vocabulary]`.
+    pub(crate) fn forward(&self, cache: &KeysValues, step: &Step<'_>) -> Result<Tensor> {
+        let furthest = step.places.iter().map(|it| it.position + 1).max().unwrap_or(0);
+        for turns in &mut *self.turns.write().unwrap_or_else(PoisonError::into_inner) {
+            turns.reach(furthest);
         }
-        if kept.len() == 1 { Ok(kept.remove(0)) } else { Tensor::cat(&kept, 0) }
-    }
-
-    /// Reads one token after those in the cache; gives its final state, `[1, hidden]`.
-    pub(crate) fn decode(&self, token: u32, cache: &mut Cache) -> Result<Tensor> {
-        self.states(&[token], cache)
-    }
-
-    /// The logits of the tokens that may follow, `[rows, vocabulary]`, for final states `[rows, hidden]`.
-    pub(crate) fn logits(&self, states: &Tensor) -> Result<Tensor> {
-        self.head.forward(&rms_norm(states, &self.norm, self.spec.norm_epsilon)?)
-    }
-
-    /// The states after the last layer, `[tokens, hidden]`.
-    fn states(&self, tokens: &[u32], cache: &mut Cache) -> Result<Tensor> {
-        let spec = &self.spec;
-        let mut states = self.embeddings.embedding(&Tensor::new(tokens, &Device::Cpu)?)?;
-        if let Some(scale) = spec.embedding_scale {
-            states = (states * scale)?;
-        }
-        let mut positions = Positions::new(cache.length, tokens.len());
-        for (layer, cached) in self.layers.iter().zip(&cache.layers) {
-            let normed = rms_norm(&states, &layer.attention_norm, spec.norm_epsilon)?;
-            let mut attended = self.attend(layer, &normed, cached, &mut positions)?;
-            if let Some(norm) = &layer.post_attention_norm {
-                attended = rms_norm(&attended, norm, spec.norm_epsilon)?;
-            }
-            states = (states + attended)?;
-
-            let normed = rms_norm(&states, &layer.mlp_norm, spec.norm_epsilon)?;
-            let gate = layer.gate.forward(&normed)?;
-            let gate = match spec.activation {
-                Activation::Silu => silu(&gate)?,
-                Activation::GeluTanh => gate.gelu()?,
+        let turns = self.turns.read().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.embed(step)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let attend = Attend {
+                attention: self.attention(index, &turns),
+                cache: &cache.layers[index],
+                places: step.places,
+                machine: &self.machine,
             };
-            let up = layer.up.forward(&normed)?;
-            let mut mlp = layer.down.forward(&(gate * up)?)?;
-            if let Some(norm) = &layer.post_mlp_norm {
-                mlp = rms_norm(&mlp, norm, spec.norm_epsilon)?;
+            states = self.layer(layer, &attend, states)?;
+        }
+        let states = states.index_select(&Tensor::new(step.wanted, &Device::Cpu)?, 0)?;
+        let logits = self.head.as_ref().unwrap_or(&self.embedding).forward(&self.norm.forward(&states)?)?;
+        let logits = match self.spec.logit_scale {
+            Some(scale) => (logits * f64::from(scale))?,
+            None => logits,
+        };
+        match self.spec.logit_cap {
+            Some(cap) => (logits / f64::from(cap))?.tanh()? * f64::from(cap),
+            None => Ok(logits),
+        }
+    }
+
+    fn embed(&self, step: &Step<'_>) -> Result<Tensor> {
+        let hidden = self.spec.hidden;
+        let mut states = vec![0.0; step.tokens.len() * hidden];
+        let mut learned = vec![0.0; hidden];
+        for ((token, place), row) in step.tokens.iter().zip(step.places).zip(states.chunks_exact_mut(hidden))
+        {
+            if *token as usize >= self.spec.vocabulary {
+                return Err(Error::msg(format!("token {token} of a vocabulary of {}", self.spec.vocabulary)));
             }
-            states = (states + mlp)?;
+            self.embedding.row(*token as usize, row);
+            if let Some(scale) = self.spec.embedding_scale {
+                for it in row.iter_mut() {
+                    *it *= scale;
+                }
+            }
+            if let Some(positions) = &self.positions {
+                if place.position >= self.spec.context {
+                    return Err(Error::msg(format!("position {} of {}", place.position, self.spec.context)));
+                }
+                positions.row(place.position, &mut learned);
+                row.iter_mut().zip(&learned).for_each(|(it, learned)| *it += learned);
+            }
         }
-        cache.length += tokens.len();
-        Ok(states)
+        let states = Tensor::from_vec(states, (step.tokens.len(), hidden), &Device::Cpu)?;
+        self.embedding_norm.as_ref().map_or(Ok(states.clone()), |norm| norm.forward(&states))
     }
 
-    /// Attention of the new tokens over themselves and the cache, which takes in their keys and values.
-    fn attend(
-        &self,
-        layer: &Layer,
-        normed: &Tensor,
-        (cached_keys, cached_values): &(Tensor, Tensor),
-        positions: &mut Positions,
-    ) -> Result<Tensor> {
-        let spec = &self.spec;
-        let Positions { start, count, .. } = *positions;
-        // [tokens, heads × size] to [1, heads, tokens, size]
-        let by_head = |linear: &Linear, heads: usize| {
-            let it = linear.forward(normed)?.reshape((1, count, heads, spec.head_size))?;
-            it.transpose(1, 2)?.contiguous()
-        };
-        let mut queries = by_head(&layer.queries, spec.heads)?;
-        let mut keys = by_head(&layer.keys, spec.kv_heads)?;
-        let values = by_head(&layer.values, spec.kv_heads)?;
-        if let Some((query_norm, key_norm)) = &layer.query_key_norms {
-            queries = rms_norm(&queries, query_norm, spec.norm_epsilon)?;
-            keys = rms_norm(&keys, key_norm, spec.norm_epsilon)?;
+    fn attention<'d>(&'d self, layer: usize, turns: &'d [Turns]) -> Attention<'d> {
+        let of = &self.spec.attention;
+        Attention {
+            heads: of.heads,
+            kv_heads: of.kv_heads,
+            head_size: of.head_size,
+            scale: of.scale,
+            clip: of.clip,
+            cap: of.cap,
+            query_norms: &self.layers[layer].query_norms,
+            key_norms: &self.layers[layer].key_norms,
+            slopes: match &self.spec.positions {
+                Positions::Alibi { slopes } => Some(slopes),
+                Positions::Rotary(_) | Positions::Learned => None,
+            },
+            window: self.spec.layers[layer].window,
+            turns: turns.get(self.spec.layers[layer].rotary),
         }
-        let (cos, sin) = positions.rotations(&layer.frequencies)?;
-        let rotate = |it: &Tensor| match spec.rope_style {
-            RopeStyle::Interleaved => rope_i(it, &cos, &sin),
-            RopeStyle::Halves => rope(it, &cos, &sin),
-        };
-        let queries = (rotate(&queries)? * spec.attention_scale)?;
-        cached_keys.slice_set(&rotate(&keys)?.squeeze(0)?, 1, start)?;
-        cached_values.slice_set(&values.squeeze(0)?, 1, start)?;
+    }
 
-        // The oldest key that the first of the new tokens sees.
-        let first = layer.window.map_or(0, |window| (start + 1).saturating_sub(window));
-        let seen = start + count - first;
-        let keys = cached_keys.narrow(1, first, seen)?;
-        let values = cached_values.narrow(1, first, seen)?;
-        // The query heads that share keys are rows of one product.
-        let group = spec.heads / spec.kv_heads;
-        let queries = queries.reshape((spec.kv_heads, group * count, spec.head_size))?;
-        let mut scores = queries.matmul(&keys.t()?)?;
-        if let Some(mask) = positions.mask(layer.window, first)? {
-            scores = scores.reshape((spec.heads, count, seen))?.broadcast_add(&mask)?;
-            scores = scores.reshape((spec.kv_heads, group * count, seen))?;
+    fn layer(&self, layer: &Layer, attend: &Attend<'_>, states: Tensor) -> Result<Tensor> {
+        let normed = layer.norm.forward(&states)?;
+        let attended = layer.output.forward(&attend.forward(&layer.qkv.forward(&normed)?)?)?;
+        match self.spec.residual {
+            Residual::Serial | Residual::SerialPostNorms => {
+                let states = (states + after(layer.post_attention_norm.as_ref(), &attended)?)?;
+                let normed = after(layer.mlp_norm.as_ref(), &states)?;
+                let mixed = self.mlp(layer, &normed)?;
+                states + after(layer.post_mlp_norm.as_ref(), &mixed)?
+            }
+            Residual::ParallelOneNorm => (states + attended)? + self.mlp(layer, &normed)?,
+            Residual::ParallelTwoNorms => {
+                let normed = after(layer.mlp_norm.as_ref(), &states)?;
+                (states + attended)? + self.mlp(layer, &normed)?
+            }
         }
-        let mixed = softmax_last_dim(&scores)?.matmul(&values)?;
-        let mixed = mixed.reshape((spec.heads, count, spec.head_size))?.transpose(0, 1)?;
-        layer.output.forward(&mixed.reshape((count, spec.heads * spec.head_size))?)
+    }
+
+    fn mlp(&self, layer: &Layer, normed: &Tensor) -> Result<Tensor> {
+        match (&layer.router, self.spec.mlp.experts) {
+            (Some(router), Some(experts)) => mixture(layer, router, experts, normed),
+            _ => layer.mlps[0].forward(normed),
+        }
     }
 }
 
-/// The matrices of all layers by name, views of one long tensor.
-///
-/// The allocator maps a block of this length by itself and unmaps it when it is dropped; many small ones
-/// would stay in its heap.
-fn matrices(
-    spec: &Spec,
-    tensor: &mut impl FnMut(&str) -> Result<QTensor>,
-) -> Result<HashMap<String, Tensor>> {
-    let tensors = spec.layer_tensors();
-    let matrices = tensors.iter().filter_map(|(name, shape)| match shape[..] {
-        [rows, columns] => Some((*name, rows, columns)),
-        _ => None,
-    });
-    let matrices: Vec<_> = matrices.collect();
-    let in_layer: usize = matrices.iter().map(|(_, rows, columns)| rows * columns).sum();
-    let mut values = Vec::with_capacity(spec.layers * in_layer);
-    let mut places = Vec::new();
-    for layer in 0..spec.layers {
-        for &(name, rows, columns) in &matrices {
-            let name = format!("blk.{layer}.{name}.weight");
-            let dense = tensor(&name)?.dequantize(&Device::Cpu)?.flatten_all()?;
-            places.push((name, values.len(), rows, columns));
-            values.extend(dense.to_vec1::<f32>()?);
-        }
-    }
-    let length = values.len();
-    let all = Tensor::from_vec(values, length, &Device::Cpu)?;
-    let view = |(name, begin, rows, columns)| {
-        Ok((name, all.narrow(0, begin, rows * columns)?.reshape((rows, columns))?))
-    };
-    places.into_iter().map(view).collect()
+fn after(norm: Option<&Norm>, states: &Tensor) -> Result<Tensor> {
+    norm.map_or_else(|| Ok(states.clone()), |norm| norm.forward(states))
 }
 
-/// How far each pair of a head turns with each position, in radians.
-fn frequencies(spec: &Spec, layer: usize, factors: Option<&[f32]>) -> Vec<f64> {
-    let rope = spec.rope(layer);
-    let pairs = spec.head_size / 2;
-    (0..pairs)
-        .map(|pair| {
-            let factor = factors.map_or(1.0, |it| f64::from(it[pair]));
-            rope.base.powf(-(pair as f64) / pairs as f64) / (rope.scale * factor)
+/// Each token goes to the experts with its largest router logits, weighted by the softmax over these; what they give
+/// is added in the order of the experts.
+fn mixture(layer: &Layer, router: &Linear, experts: Experts, normed: &Tensor) -> Result<Tensor> {
+    let logits = router.forward(normed)?.to_vec2::<f32>()?;
+    let mut work: Vec<(Vec<u32>, Vec<f32>)> = vec![Default::default(); experts.count];
+    for (token, logits) in (0..).zip(&logits) {
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
+        order.truncate(experts.used);
+        let most = f64::from(logits[order[0]]);
+        let weights: Vec<f64> = order.iter().map(|it| libm::exp(f64::from(logits[*it]) - most)).collect();
+        let total: f64 = weights.iter().sum();
+        for (expert, weight) in order.into_iter().zip(weights) {
+            work[expert].0.push(token);
+            #[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
+            work[expert].1.push((weight / total) as f32);
+        }
+    }
+    let (tokens, hidden) = normed.dims2()?;
+    let mut mixed = vec![0.0; tokens * hidden];
+    for (mlp, (tokens, weights)) in layer.mlps.iter().zip(work) {
+        if tokens.is_empty() {
+            continue;
+        }
+        let chosen = normed.index_select(&Tensor::new(&tokens[..], &Device::Cpu)?, 0)?;
+        let given = mlp.forward(&chosen)?.to_vec2::<f32>()?;
+        for ((token, weight), given) in tokens.iter().zip(weights).zip(given) {
+            let row = &mut mixed[*token as usize * hidden..][..hidden];
+            row.iter_mut().zip(given).for_each(|(sum, it)| *sum += weight * it);
+        }
+    }
+    Tensor::from_vec(mixed, (tokens, hidden), &Device::Cpu)
+}
+
+/// Weights on their way from a checkpoint to the decoder.
+struct Loader<'l> {
+    checkpoint: &'l Checkpoint,
+    machine: &'l Arc<Machine>,
+    dense: bool,
+}
+
+impl Loader<'_> {
+    fn linear(&self, which: Matrix) -> std::result::Result<Linear, String> {
+        let pack =
+            |run: Rows<'_>| Packed::new(&self.machine.pool, run.format, run.columns, &run.rows, self.dense);
+        let parts =
+            self.checkpoint.runs(which)?.into_iter().map(pack).collect::<std::result::Result<_, _>>()?;
+        self.checkpoint.release();
+        Ok(Linear::new(self.machine, parts, self.checkpoint.bias(which)?))
+    }
+
+    fn vectors(&self, which: checkpoint::Norm) -> std::result::Result<rows::Norm, String> {
+        let (weight, bias) = self.checkpoint.norm(which)?;
+        let (centred, epsilon) = match self.checkpoint.spec().norm {
+            NormKind::Rms { epsilon } => (false, epsilon),
+            NormKind::Layer { epsilon } => (true, epsilon),
+        };
+        Ok(rows::Norm { weight, bias, centred, epsilon })
+    }
+
+    fn norm(&self, which: checkpoint::Norm) -> std::result::Result<Norm, String> {
+        Ok(Norm::new(self.machine, self.vectors(which)?))
+    }
+
+    /// The norms of the heads of queries or keys.
+    fn head_norms(&self, which: checkpoint::Norm) -> std::result::Result<Vec<rows::Norm>, String> {
+        let attention = &self.checkpoint.spec().attention;
+        Ok(match attention.query_key_norm {
+            None => Vec::new(),
+            Some(QueryKeyNorm::Shared) => vec![self.vectors(which)?],
+            Some(QueryKeyNorm::PerHead) => {
+                let all = self.vectors(which)?;
+                let heads = all.weight.chunks_exact(attention.head_size);
+                heads.map(|weight| rows::Norm { weight: weight.to_vec(), bias: None, ..all }).collect()
+            }
         })
-        .collect()
-}
-
-/// Cosines and sines, `[tokens, head_size / 2]` each.
-type Rotations = (Tensor, Tensor);
-
-/// Where the tokens of a pass stand; what layers can share is made once.
-struct Positions {
-    start: usize,
-    count: usize,
-    rotations: Vec<(Arc<Vec<f64>>, Rotations)>,
-    masks: Vec<(Option<usize>, Tensor)>,
-}
-
-impl Positions {
-    fn new(start: usize, count: usize) -> Self {
-        Self { start, count, rotations: Vec::new(), masks: Vec::new() }
     }
 
-    fn rotations(&mut self, frequencies: &Arc<Vec<f64>>) -> Result<Rotations> {
-        if let Some((_, it)) = self.rotations.iter().find(|(key, _)| key == frequencies) {
-            return Ok(it.clone());
-        }
-        let angles = (self.start..self.start + self.count)
-            .flat_map(|position| frequencies.iter().map(move |frequency| position as f64 * frequency));
-        #[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
-        let (cos, sin): (Vec<_>, Vec<_>) = angles.map(|it| (it.cos() as f32, it.sin() as f32)).unzip();
-        let tensor = |it| Tensor::from_vec(it, (self.count, frequencies.len()), &Device::Cpu);
-        let made = (tensor(cos)?, tensor(sin)?);
-        self.rotations.push((Arc::clone(frequencies), made.clone()));
-        Ok(made)
-    }
-
-    /// Zero where a token may look, minus infinity elsewhere, `[tokens, keys]`, the keys from `first` on;
-    /// `None` where all may be seen.
-    fn mask(&mut self, window: Option<usize>, first: usize) -> Result<Option<Tensor>> {
-        if self.count == 1 {
-            return Ok(None);
-        }
-        if let Some((_, it)) = self.masks.iter().find(|(key, _)| *key == window) {
-            return Ok(Some(it.clone()));
-        }
-        let end = self.start + self.count;
-        let mask: Vec<f32> = (self.start..end)
-            .flat_map(|token| {
-                (first..end).map(move |key| {
-                    let seen = key <= token && window.is_none_or(|window| token - key < window);
-                    if seen { 0.0 } else { f32::NEG_INFINITY }
-                })
+    fn layer(&self, layer: usize) -> std::result::Result<Layer, String> {
+        let spec = self.checkpoint.spec();
+        let post = spec.residual == Residual::SerialPostNorms;
+        let experts = spec.mlp.experts.map_or(1, |it| it.count);
+        let mlps = (0..experts).map(|expert| {
+            Ok(Mlp {
+                up: self.linear(Matrix::Up(layer, expert))?,
+                activate: Activate {
+                    activation: spec.mlp.activation,
+                    gated: spec.mlp.gated,
+                    size: spec.mlp.size,
+                    machine: Arc::clone(self.machine),
+                },
+                down: self.linear(Matrix::Down(layer, expert))?,
             })
-            .collect();
-        let mask = Tensor::from_vec(mask, (self.count, end - first), &Device::Cpu)?;
-        self.masks.push((window, mask.clone()));
-        Ok(Some(mask))
+        });
+        Ok(Layer {
+            norm: self.norm(checkpoint::Norm::Attention(layer))?,
+            qkv: self.linear(Matrix::QueryKeyValue(layer))?,
+            query_norms: self.head_norms(checkpoint::Norm::Query(layer))?,
+            key_norms: self.head_norms(checkpoint::Norm::Key(layer))?,
+            output: self.linear(Matrix::Output(layer))?,
+            post_attention_norm: post
+                .then(|| self.norm(checkpoint::Norm::PostAttention(layer)))
+                .transpose()?,
+            mlp_norm: (spec.residual != Residual::ParallelOneNorm)
+                .then(|| self.norm(checkpoint::Norm::Mlp(layer)))
+                .transpose()?,
+            router: spec.mlp.experts.map(|_| self.linear(Matrix::Router(layer))).transpose()?,
+            mlps: mlps.collect::<std::result::Result<_, String>>()?,
+            post_mlp_norm: post.then(|| self.norm(checkpoint::Norm::PostMlp(layer))).transpose()?,
+        })
     }
+}
+
+/// Blocks that hold so many positions.
+pub(crate) fn blocks_of(positions: usize) -> usize {
+    positions.div_ceil(BLOCK)
 }

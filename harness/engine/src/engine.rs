@@ -1,45 +1,51 @@
-//! The engine: a GGUF file that answers requests.
+//! The engine: a checkpoint that answers requests.
 
-use std::fs::File;
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
 use eval::backend::{
-    Backend, BackendError, Chunk, Finish, Generate, Likelihood, Message, Numerics, Prompt, Request, Score,
-    StopReason,
+    Backend, BackendError, Chunk, Finish, Generate, Message, Numerics, Prompt, Request, Score, StopReason,
 };
 
-use crate::decoder::{CHUNK, Cache, Decoder, Wanted};
+use crate::checkpoint::Checkpoint;
+use crate::decoder::{Decoder, KeysValues, blocks_of};
 use crate::detokenize::{Detokenizer, Stops};
-use crate::gguf::Gguf;
-use crate::old_spec::Spec;
-use crate::queue::Queue;
+use crate::kernels::{self, pool::Pool};
+use crate::ops::Machine;
 use crate::sampler::Sampler;
+use crate::scheduler::{Event, Job, Scheduler, Task};
+use crate::spec::Spec;
 use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 
 /// Raised by hand, only when answers can change.
-const REVISION: u32 = 1;
-/// Rows of logits that are in memory together while continuations are scored.
-const SCORED_ROWS: usize = 16;
+const REVISION: u32 = 2;
+
+/// Keys and values of many sequences may take this many bytes; of one whole context they may take more.
+const CACHE: usize = 1 << 30;
 
 /// What can be chosen when a model is opened.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// The most tokens, prompt and answer together, where that is less than the model was made for.
     pub context: Option<usize>,
+    /// Computes in `f32` throughout, also where weights are quantized; slower, for comparisons.
+    pub dense: bool,
+    /// Threads that compute; `None` for as many as the machine has.
+    pub threads: Option<usize>,
 }
 
 /// Bytes of memory that a model needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Weights: matrices of the layers in `f32`, embeddings and head as stored.
+    /// Weights, as they are computed with.
     pub weights: u64,
-    /// Keys and values of a full context.
+    /// Keys and values.
     pub cache: u64,
-    /// The most that a pass needs besides.
+    /// The most that a step needs besides.
     pub activations: u64,
 }
 
@@ -50,47 +56,64 @@ impl Memory {
     }
 }
 
-/// A model in a GGUF file, open for requests.
+/// A model that is open for requests, any number at once.
 ///
-/// It answers one request at a time, in order of arrival. Dropping it gives all memory back.
+/// Dropping it gives all memory back.
 pub struct Engine {
-    file: File,
-    gguf: Gguf,
+    /// Until the weights are loaded.
+    checkpoint: Mutex<Option<Checkpoint>>,
     spec: Spec,
+    options: Options,
     context: usize,
+    weights_bytes: u64,
+    memory: Memory,
     tokenizer: Tokenizer,
     template: Option<Template>,
+    /// Tokens that end an answer.
+    stop: Arc<HashSet<u32>>,
     numerics: Numerics,
-    queue: Queue,
     loaded: OnceLock<Result<Loaded, BackendError>>,
 }
 
 struct Loaded {
-    decoder: Decoder,
+    scheduler: Scheduler,
     time: Duration,
 }
 
-/// Opens a model: reads the file's header, its tokenizer and its chat template, but no weights.
+/// Opens a model: reads its files' headers, its tokenizer and its chat template, but no weights.
 ///
-/// A file that is not GGUF, is damaged, or holds what the engine does not know is a [`BackendError::Load`].
+/// What is damaged, or holds what the engine does not know, is a [`BackendError::Load`].
 pub fn open(path: &Path, options: Options) -> Result<Engine, BackendError> {
-    let load = |reason: String| BackendError::Load(format!("{}: {reason}", path.display()));
-    let file = File::open(path).map_err(|err| load(err.to_string()))?;
-    let metadata = file.metadata().map_err(|err| load(err.to_string()))?;
-    if !metadata.is_file() {
-        return Err(load("not a file".to_owned()));
-    }
-    let reader = std::io::BufReader::with_capacity(1 << 20, &file);
-    let mut gguf = Gguf::read(reader, metadata.len()).map_err(|err| load(err.to_string()))?;
-    let spec = Spec::read(&gguf).map_err(load)?;
-    let tokenizer = Tokenizer::read(&mut gguf, spec.vocabulary).map_err(load)?;
+    let load = |reason: String| {
+        let prefix = path.display().to_string();
+        BackendError::Load(if reason.starts_with(&prefix) { reason } else { format!("{prefix}: {reason}") })
+    };
+    let mut checkpoint = Checkpoint::open(path).map_err(load)?;
+    let spec = checkpoint.spec().clone();
+    let Some(gguf) = checkpoint.metadata() else {
+        return Err(load("only GGUF files have the tokenizer that answers need".to_owned()));
+    };
+    let tokenizer = Tokenizer::read(gguf, spec.vocabulary).map_err(load)?;
     let template = gguf.text("tokenizer.chat_template").map_err(|err| load(err.to_string()))?;
     let template = template.map(|it| Template::new(it.to_owned()));
     let context = options.context.map_or(spec.context, |it| it.min(spec.context));
-    let numerics =
-        Numerics { engine: "candle-0.11.1".to_owned(), revision: REVISION, path: kernel_path().to_owned() };
-    let (queue, loaded) = (Queue::default(), OnceLock::new());
-    Ok(Engine { file, gguf, spec, context, tokenizer, template, numerics, queue, loaded })
+    let vocabulary = u32::try_from(spec.vocabulary).unwrap_or(u32::MAX);
+    let stop = (0..vocabulary).filter(|it| tokenizer.is_stop(*it)).collect();
+    // All instruction sets give the same bits: see `kernels`.
+    let path_name = if options.dense { "cpu-f32" } else { "cpu" };
+    Ok(Engine {
+        weights_bytes: checkpoint.size(),
+        memory: memory(&checkpoint, context, options.dense).map_err(load)?,
+        checkpoint: Mutex::new(Some(checkpoint)),
+        spec,
+        options,
+        context,
+        tokenizer,
+        template,
+        stop: Arc::new(stop),
+        numerics: Numerics { engine: "proofmark".to_owned(), revision: REVISION, path: path_name.to_owned() },
+        loaded: OnceLock::new(),
+    })
 }
 
 /// Whether [`open`] would take this file; if not, why, in one sentence for people.
@@ -98,10 +121,26 @@ pub fn supports(path: &Path) -> Result<(), String> {
     open(path, Options::default()).map(drop).map_err(|err| err.to_string())
 }
 
+/// Blocks of keys and values: enough for one whole context, and for more as far as the budget goes.
+fn blocks(spec: &Spec, context: usize) -> usize {
+    let one = blocks_of(context);
+    one.max((CACHE / KeysValues::block_bytes(spec)).min(16 * one))
+}
+
+fn memory(checkpoint: &Checkpoint, context: usize, dense: bool) -> Result<Memory, String> {
+    let spec = checkpoint.spec();
+    let cache = blocks(spec, context).saturating_mul(KeysValues::block_bytes(spec));
+    Ok(Memory {
+        weights: Decoder::weights_bytes(checkpoint, dense)?,
+        cache: cache as u64,
+        activations: Scheduler::step_bytes(spec) as u64,
+    })
+}
+
 impl Engine {
-    /// The architecture's name in GGUF, such as `llama`.
+    /// The architecture's name, such as `llama`.
     pub fn architecture(&self) -> &str {
-        self.spec.architecture
+        &self.spec.architecture
     }
 
     /// The most tokens, prompt and answer together.
@@ -111,7 +150,7 @@ impl Engine {
 
     /// Bytes of the weights as stored.
     pub fn weights_bytes(&self) -> u64 {
-        self.gguf.tensors().values().map(|it| it.bytes).sum()
+        self.weights_bytes
     }
 
     /// The chat template's source; `None` for a base model.
@@ -124,35 +163,39 @@ impl Engine {
         self.loaded.get()?.as_ref().ok().map(|it| it.time)
     }
 
-    /// The memory that answering needs, from the header alone.
+    /// The memory that answering needs, from the headers alone.
     pub fn estimate(&self) -> Memory {
-        let Spec { hidden, feed_forward, heads, head_size, vocabulary, .. } = self.spec;
-        let tensors = self.gguf.tensors();
-        let weights = tensors.iter().map(|(name, it)| {
-            let dense = (it.shape.iter().product::<usize>() * size_of::<f32>()) as u64;
-            if name.starts_with("blk.") { dense } else { it.bytes }
-        });
-        let rows = CHUNK.min(self.context);
-        // States, their norms and sums; the three of the MLP; queries, keys, values and what they give; scores
-        // and their softmax; logits.
-        let row = 4 * hidden + 3 * feed_forward + 4 * heads * head_size + 2 * heads * self.context;
-        let activations = (rows * row + SCORED_ROWS * vocabulary) * size_of::<f32>();
-        Memory {
-            weights: weights.sum(),
-            cache: self.spec.cache_bytes() * self.context as u64,
-            activations: activations as u64,
-        }
+        self.memory
     }
 
-    fn decoder(&self) -> Result<&Decoder, BackendError> {
+    fn scheduler(&self) -> Result<&Scheduler, BackendError> {
         let loaded = self.loaded.get_or_init(|| {
             let begin = now();
-            let tensor = |name: &str| self.gguf.tensor(&self.file, name).map_err(candle_core::Error::wrap);
-            let decoder = Decoder::load(&self.spec, tensor);
-            let decoder = decoder.map_err(|err| BackendError::Load(err.to_string()))?;
-            Ok(Loaded { decoder, time: begin.elapsed() })
+            let checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let checkpoint =
+                checkpoint.ok_or_else(|| BackendError::Load("it was loaded before".to_owned()))?;
+            let machine = || -> Result<_, String> {
+                let path = kernels::Path::choose()?;
+                let pool = self.options.threads.map_or_else(Pool::of_machine, Pool::new);
+                Ok(Machine { path, pool: pool.map_err(|err| err.to_string())? })
+            };
+            let load = || {
+                let decoder = Decoder::load(&checkpoint, Arc::new(machine()?), self.options.dense)?;
+                let blocks = blocks(&self.spec, self.context);
+                let blocks = u32::try_from(blocks).map_err(|_| format!("a cache of {blocks} blocks"))?;
+                Scheduler::start(decoder, blocks).map_err(|err| err.to_string())
+            };
+            let scheduler = load().map_err(|reason: String| BackendError::Load(reason))?;
+            Ok(Loaded { scheduler, time: begin.elapsed() })
         });
-        loaded.as_ref().map(|it| &it.decoder).map_err(Clone::clone)
+        loaded.as_ref().map(|it| &it.scheduler).map_err(Clone::clone)
+    }
+
+    /// Hands a request to the scheduler.
+    fn submit(&self, tokens: Vec<u32>, task: Task) -> Result<Receiver<Event>, BackendError> {
+        let (events, answers) = mpsc::channel();
+        self.scheduler()?.submit(Job { tokens, task, events });
+        Ok(answers)
     }
 
     /// A prompt and answer that do not fit are an error, never cut.
@@ -177,9 +220,7 @@ impl Engine {
         if request.stop.iter().any(String::is_empty) {
             return Err(BackendError::Unsupported("an empty stop string".to_owned()));
         }
-        let mut sampler = Sampler::new(&request.sampling)?;
-        let decoder = self.decoder()?;
-        let _turn = self.queue.wait();
+        let sampler = Sampler::new(&request.sampling)?;
         let mut finish = Finish {
             reason: StopReason::Length,
             started: now(),
@@ -190,15 +231,23 @@ impl Engine {
         if request.max_tokens == 0 {
             return Ok(finish);
         }
-        let mut cache = Cache::new(&self.spec, tokens.len() + request.max_tokens as usize).map_err(failed)?;
-        let mut state = decoder.prefill(&tokens, &mut cache, Wanted::Last).map_err(failed)?;
+        let stop = if request.ignore_eos { Arc::default() } else { Arc::clone(&self.stop) };
+        let task =
+            Task::Generate { sampler, max_tokens: request.max_tokens as usize, stop: Arc::clone(&stop) };
+        let answers = self.submit(tokens, task)?;
         let mut detokenizer = Detokenizer::new(&self.tokenizer);
         let mut stops = Stops::new(&request.stop);
         loop {
-            let logits = decoder.logits(&state).and_then(|it| it.squeeze(0)).map_err(failed)?;
-            let token = sampler.sample(&logits)?;
-            let at = now();
-            let ended = self.tokenizer.is_stop(token) && !request.ignore_eos;
+            let (token, at) = match next(&answers)? {
+                Event::Started(at) => {
+                    finish.started = at;
+                    continue;
+                }
+                Event::Token(token, at) => (token, at),
+                Event::Scored(_) => continue,
+                Event::Failed(reason) => return Err(BackendError::Failed(reason)),
+            };
+            let ended = stop.contains(&token);
             let mut new = String::new();
             if !ended {
                 finish.output_tokens += 1;
@@ -224,7 +273,6 @@ impl Engine {
                 };
                 return Ok(finish);
             }
-            state = decoder.decode(token, &mut cache).map_err(failed)?;
         }
     }
 
@@ -257,32 +305,28 @@ impl Engine {
         }
         let longest = wholes.iter().map(Vec::len).max().unwrap_or(context.len());
         self.fits(context.len(), count(longest - context.len()))?;
-        let decoder = self.decoder()?;
-
-        let _turn = self.queue.wait();
-        let started = now();
-        let mut shared = Cache::new(&self.spec, longest).map_err(failed)?;
-        let after_prompt = decoder.prefill(&context, &mut shared, Wanted::Last).map_err(failed)?;
-        let first = Distribution::of(&decoder.logits(&after_prompt).map_err(failed)?)?.remove(0);
-        let mut likelihoods = Vec::with_capacity(wholes.len());
-        for whole in &wholes {
-            // A border within a token gives the prompt other tokens: those are read by themselves.
-            let likelihood = if let Some(continuation) = whole.strip_prefix(&context[..]) {
-                shared.truncate(context.len());
-                likelihood(decoder, &first, continuation, &mut shared)?
-            } else {
-                let (own, continuation) = whole.split_at(context.len());
-                let mut cache = Cache::new(&self.spec, whole.len()).map_err(failed)?;
-                let state = decoder.prefill(own, &mut cache, Wanted::Last).map_err(failed)?;
-                let first = Distribution::of(&decoder.logits(&state).map_err(failed)?)?.remove(0);
-                likelihood(decoder, &first, continuation, &mut cache)?
-            };
-            likelihoods.push(likelihood);
+        let mut started = None;
+        let prompt_tokens = count(context.len());
+        // What all continuations share is computed for the first that comes, and found by the others.
+        let answers = wholes
+            .into_iter()
+            .map(|whole| self.submit(whole, Task::Score { from: context.len() }))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut likelihoods = Vec::with_capacity(answers.len());
+        for answers in answers {
+            loop {
+                match next(&answers)? {
+                    Event::Started(at) => started = started.or(Some(at)),
+                    Event::Scored(likelihood) => break likelihoods.push(likelihood),
+                    Event::Token(..) => {}
+                    Event::Failed(reason) => return Err(BackendError::Failed(reason)),
+                }
+            }
         }
         Ok(Finish {
             reason: StopReason::Stop,
-            started,
-            prompt_tokens: count(context.len()),
+            started: started.unwrap_or_else(now),
+            prompt_tokens,
             output_tokens: 0,
             likelihoods,
         })
@@ -330,7 +374,7 @@ impl Backend for Engine {
 
     /// The first request does it otherwise. A failure is remembered.
     fn load(&self) -> Result<(), BackendError> {
-        self.decoder().map(drop)
+        self.scheduler().map(drop)
     }
 
     fn answer(&self, request: &Request, on_chunk: &mut dyn FnMut(Chunk<'_>)) -> Result<Finish, BackendError> {
@@ -341,92 +385,14 @@ impl Backend for Engine {
     }
 }
 
-/// How likely a continuation is, where `first` is what may follow the tokens in the cache.
-fn likelihood(
-    decoder: &Decoder,
-    first: &Distribution,
-    continuation: &[u32],
-    cache: &mut Cache,
-) -> Result<Likelihood, BackendError> {
-    let (mut logprob, mut greedy) = (0.0, true);
-    let mut add = |distribution: &Distribution, token: u32| {
-        logprob += distribution.logprob(token);
-        greedy &= distribution.likeliest == token as usize;
-    };
-    add(first, continuation[0]);
-    let (read, targets) = (&continuation[..continuation.len() - 1], &continuation[1..]);
-    if !read.is_empty() {
-        let states = decoder.prefill(read, cache, Wanted::All).map_err(failed)?;
-        for (index, targets) in targets.chunks(SCORED_ROWS).enumerate() {
-            let rows = states.narrow(0, index * SCORED_ROWS, targets.len()).map_err(failed)?;
-            let logits = decoder.logits(&rows).map_err(failed)?;
-            for (distribution, &token) in Distribution::of(&logits)?.iter().zip(targets) {
-                add(distribution, token);
-            }
-        }
-    }
-    Ok(Likelihood { logprob, tokens: count(continuation.len()), greedy })
-}
-
-/// What may come next, and how likely each token is.
-struct Distribution {
-    logits: Vec<f32>,
-    /// Log of the sum of the exponentials of the logits.
-    normalizer: f64,
-    /// The first of the likeliest tokens.
-    likeliest: usize,
-}
-
-impl Distribution {
-    /// One for each row of logits, `[rows, vocabulary]`.
-    fn of(logits: &Tensor) -> Result<Vec<Self>, BackendError> {
-        let rows = logits.to_vec2::<f32>().map_err(failed)?;
-        rows.into_iter()
-            .map(|logits| {
-                let mut likeliest = 0;
-                for (index, logit) in logits.iter().enumerate() {
-                    if *logit > logits[likeliest] {
-                        likeliest = index;
-                    }
-                }
-                let most = f64::from(logits[likeliest]);
-                let sum: f64 = logits.iter().map(|&it| (f64::from(it) - most).exp()).sum();
-                let normalizer = most + sum.ln();
-                if !normalizer.is_finite() {
-                    return Err(BackendError::Failed("the logits are not numbers".to_owned()));
-                }
-                Ok(Self { logits, normalizer, likeliest })
-            })
-            .collect()
-    }
-
-    fn logprob(&self, token: u32) -> f64 {
-        f64::from(self.logits[token as usize]) - self.normalizer
-    }
-}
-
-/// The widest instructions that candle finds on this machine.
-fn kernel_path() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
-            return "avx512";
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return "avx2";
-        }
-    }
-    if cfg!(target_arch = "aarch64") { "neon" } else { "portable" }
+/// The next part of an answer.
+fn next(answers: &Receiver<Event>) -> Result<Event, BackendError> {
+    answers.recv().map_err(|_| BackendError::Failed("the engine's thread is gone".to_owned()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the engine is a backend: it says when its tokens came")]
 fn now() -> Instant {
     Instant::now()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn failed(err: candle_core::Error) -> BackendError {
-    BackendError::Failed(err.to_string())
 }
 
 /// Counts of tokens are bounded by the context, which is bounded to 2^24.

@@ -2,13 +2,12 @@
 //!
 //! The reader is our own because a file is hostile until checked: no count or length is believed before
 //! it is compared with the bytes that are left, so a header costs memory in proportion to the file and
-//! ends in an error, never in a panic. Tensor data is not touched until [`Gguf::tensor`].
+//! ends in an error, never in a panic. Tensor data is not touched.
 
 use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 
-use candle_core::Device;
-use candle_core::quantized::{GgmlDType, QTensor, ggml_file};
+use candle_core::quantized::GgmlDType;
 use thiserror::Error;
 
 /// The alignment of tensor data where the metadata names none.
@@ -49,14 +48,10 @@ pub(crate) enum Malformed {
     Misaligned { name: String, offset: u64, alignment: u64 },
     #[error("the tensors need {claimed} bytes together, but the tensor data has {available}")]
     Overlap { claimed: u64, available: u64 },
-    #[error("no `{0}`")]
-    Missing(String),
     #[error("`{key}` is not {wanted}")]
     Kind { key: String, wanted: &'static str },
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error("`{name}` could not be read: {reason}")]
-    Tensor { name: String, reason: String },
 }
 
 /// A metadata value; integers and floats of all widths are one kind each.
@@ -220,18 +215,6 @@ impl Gguf {
     /// All tensors by name.
     pub(crate) fn tensors(&self) -> &HashMap<String, TensorInfo> {
         &self.tensors
-    }
-
-    /// Reads a tensor's data from the file that the header came from.
-    pub(crate) fn tensor(&self, mut file: impl Read + Seek, name: &str) -> Result<QTensor, Malformed> {
-        let info = self.tensors.get(name).ok_or_else(|| Malformed::Missing(name.to_owned()))?;
-        let fault = |reason: String| Malformed::Tensor { name: name.to_owned(), reason };
-        let length = usize::try_from(info.bytes).map_err(|err| fault(err.to_string()))?;
-        let mut bytes = vec![0; length];
-        file.seek(SeekFrom::Start(self.data + info.offset))?;
-        file.read_exact(&mut bytes).map_err(|err| fault(err.to_string()))?;
-        ggml_file::qtensor_from_ggml(info.kind, &bytes, info.shape.clone(), &Device::Cpu)
-            .map_err(|err| fault(err.to_string()))
     }
 }
 

@@ -1,34 +1,37 @@
 //! From weights and token ids to token ids: the local backend.
 //!
-//! The only crate that names candle and tokenizers. [`open`] a GGUF file and ask it through
+//! The only crate that names candle and tokenizers. [`open`] a checkpoint and ask it through
 //! [`eval::backend::Backend`]; weights are loaded by the first request.
 //!
 //! | step | file |
 //! |---|---|
-//! | the file's header, checked | `gguf.rs` |
+//! | a file's header, checked | `gguf.rs` |
 //! | a folder's or a file's weights, mapped and checked | `checkpoint/` |
-//! | what the architecture is | `spec/`, `old_spec.rs` |
+//! | what the architecture is | `spec/` |
 //! | messages to a prompt | `template.rs` |
 //! | text to token ids | `tokenizer.rs`, `bytes.rs`, `pieces.rs` |
-//! | token ids to logits | `decoder.rs` |
-//! | logits to a token | `sampler.rs` |
+//! | which requests are computed together | `scheduler.rs` |
 //! | where the keys and values of which tokens lie | `blocks.rs` |
+//! | token ids to logits | `decoder.rs`, on the operations of `ops.rs` |
+//! | the arithmetic, the same on every CPU | `kernels/` |
+//! | logits to a token | `sampler.rs` |
 //! | tokens to text, up to a stop string | `detokenize.rs` |
-//! | all of it for one request after another | `engine.rs`, `queue.rs` |
+//! | all of it for a request | `engine.rs` |
+//! | a checkpoint's logits beside reference logits | `parity.rs` |
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the decoder still keeps one cache for each request"))]
 mod blocks;
 mod bytes;
-#[cfg_attr(not(test), expect(dead_code, reason = "the decoder that reads it is not there yet"))]
 mod checkpoint;
 mod decoder;
 mod detokenize;
 mod engine;
 mod gguf;
-mod old_spec;
+mod kernels;
+mod ops;
+pub mod parity;
 mod pieces;
-mod queue;
 mod sampler;
+mod scheduler;
 mod spec;
 mod template;
 mod tokenizer;

@@ -112,7 +112,7 @@ pub struct Score {
     pub continuations: Vec<String>,
 }
 
-/// How the next token is chosen.
+/// How the next token is chosen. What is `None` is off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// Flattens the distribution; 0 is greedy.
@@ -121,15 +121,36 @@ pub struct Sampling {
     pub top_k: Option<u32>,
     /// Keep the smallest set of tokens with this probability together.
     pub top_p: Option<f64>,
+    /// Keep the tokens with at least this part of the likeliest token's probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_p: Option<f64>,
+    /// Above 1, makes tokens of prompt and output less likely: logits below 0 are multiplied by it, others divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repetition_penalty: Option<f64>,
+    /// Taken from a token's logit as often as it came in the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f64>,
+    /// Taken from a token's logit once, if it came in the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f64>,
     /// Makes the draw repeatable.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// Always the likeliest token.
-    pub const GREEDY: Self = Self { temperature: 0.0, top_k: None, top_p: None, seed: 0 };
+    /// Always the likeliest token, and no penalties.
+    pub const GREEDY: Self = Self {
+        temperature: 0.0,
+        top_k: None,
+        top_p: None,
+        min_p: None,
+        repetition_penalty: None,
+        frequency_penalty: None,
+        presence_penalty: None,
+        seed: 0,
+    };
 
-    /// Whether the likeliest token is always taken.
+    /// Whether the likeliest token is always taken, after penalties.
     pub fn is_greedy(&self) -> bool {
         self.temperature == 0.0
     }

@@ -1,5 +1,6 @@
 //! Cases: what is asked, read from `cases/<category>/<topic>.yaml`.
 
+mod sampling;
 mod variants;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use crate::grade::Rubric;
 use crate::model::{Models, entries_of, is_name};
 use crate::weights::sha256_of_text;
 use crate::yaml::{self, Malformed, Node, Span, Spanned, Value};
+use sampling::WrittenSampling;
 
 /// The version of case files that is read.
 pub const VERSION: i64 = 1;
@@ -106,13 +108,27 @@ impl Variant {
 impl Case {
     /// SHA-256 of how an answer is produced and judged, beside the prompt.
     pub fn digest(&self, variant: &Variant) -> String {
-        let Sampling { temperature, top_k, top_p, seed } = &self.sampling;
-        sha256_of_text(&format!(
+        let Sampling { temperature, top_k, top_p, min_p, seed, .. } = &self.sampling;
+        let Sampling { repetition_penalty, frequency_penalty, presence_penalty, .. } = &self.sampling;
+        let mut text = format!(
             "{}\nt {temperature} k {top_k:?} p {top_p:?} seed {seed} max {} stop {:?}",
             variant.rubric.canonical(),
             self.max_tokens,
             self.stop,
-        ))
+        );
+        // What is off leaves no trace, so that goldens of cases without it stay fresh.
+        for (name, value) in [
+            ("min-p", min_p),
+            ("repetition", repetition_penalty),
+            ("frequency", frequency_penalty),
+            ("presence", presence_penalty),
+        ] {
+            if let Some(value) = value {
+                // Writing to a String cannot fail.
+                let _ = write!(text, " {name} {value}");
+            }
+        }
+        sha256_of_text(&text)
     }
 }
 
@@ -242,22 +258,6 @@ struct Limits {
     max_tokens: Option<Spanned<u32>>,
     /// Strings that end the answer, which is cut before them.
     stop: Option<Vec<Spanned<String>>>,
-}
-
-/// How tokens are chosen.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct WrittenSampling {
-    /// Flattens the distribution; 0, the default, always takes the likeliest token.
-    temperature: Option<Spanned<f64>>,
-    /// Keep the k likeliest tokens.
-    top_k: Option<Spanned<u32>>,
-    /// Keep the smallest set of tokens with this probability together.
-    top_p: Option<Spanned<f64>>,
-    /// Makes the draw repeatable; the n-th repeat uses the seed plus n − 1.
-    seed: Option<u64>,
-    /// How often each variant is asked.
-    repeats: Option<Spanned<u32>>,
 }
 
 /// A field that is read by itself, from its node.
@@ -482,7 +482,7 @@ fn read_case(
     {
         mistakes.push(mistake("a threshold lies between 0 and 1", threshold.span));
     }
-    let (sampling, repeats) = check_sampling(&written.sampling, &defaults.sampling, mistakes);
+    let (sampling, repeats) = sampling::check(&written.sampling, &defaults.sampling, mistakes);
     let max_tokens = written.limits.max_tokens.or(defaults.limits.max_tokens);
     if let Some(max_tokens) = max_tokens
         && max_tokens.value == 0
@@ -518,50 +518,6 @@ fn read_case(
         variants,
         id: written.id.value,
     })
-}
-
-fn check_sampling(
-    own: &WrittenSampling,
-    default: &WrittenSampling,
-    mistakes: &mut Vec<Malformed>,
-) -> (Sampling, u32) {
-    let temperature = own.temperature.or(default.temperature);
-    let top_k = own.top_k.or(default.top_k);
-    let top_p = own.top_p.or(default.top_p);
-    let repeats = own.repeats.or(default.repeats);
-    let greedy = temperature.is_none_or(|it| it.value == 0.0);
-    if let Some(it) = temperature
-        && !(0.0..=100.0).contains(&it.value)
-    {
-        mistakes.push(mistake("a temperature lies between 0 and 100", it.span));
-    }
-    if let Some(it) = top_k
-        && it.value == 0
-    {
-        mistakes.push(mistake("`top_k` keeps at least one token", it.span));
-    }
-    if let Some(it) = top_p
-        && !(it.value > 0.0 && it.value <= 1.0)
-    {
-        mistakes.push(mistake("`top_p` lies above 0 and is at most 1", it.span));
-    }
-    if let Some(it) = repeats {
-        if it.value == 0 || it.value > 1_000 {
-            mistakes.push(mistake("`repeats` lies between 1 and 1000", it.span));
-        } else if it.value > 1 && greedy {
-            mistakes.push(Malformed {
-                help: Some("give a `temperature` above 0".to_owned()),
-                ..mistake("repeats at temperature 0 give one answer again and again", it.span)
-            });
-        }
-    }
-    let sampling = Sampling {
-        temperature: temperature.map_or(0.0, |it| it.value),
-        top_k: top_k.map(|it| it.value),
-        top_p: top_p.map(|it| it.value),
-        seed: own.seed.or(default.seed).unwrap_or(0),
-    };
-    (sampling, repeats.map_or(1, |it| it.value))
 }
 
 fn check_models(

@@ -153,6 +153,11 @@ impl Layout {
         format!("{}{}", self.head_prefix, self.names.head)
     }
 
+    /// Whether the files hold a head of their own.
+    pub(super) fn has_head(&self, tensors: &Tensors) -> bool {
+        tensors.get(&format!("{}.weight", self.head())).is_some()
+    }
+
     /// Where a matrix stands; `None` where the architecture has none such.
     pub(super) fn matrix(&self, spec: &Spec, tensors: &Tensors, which: Matrix) -> Option<Place> {
         let Spec { hidden, vocabulary, mlp, .. } = *spec;
@@ -163,8 +168,11 @@ impl Layout {
         match which {
             Matrix::Embedding => one(Part::whole(self.once(names.embedding), vocabulary, hidden), false),
             Matrix::Head => {
-                let stored = tensors.get(&format!("{}.weight", self.head())).is_some();
-                let name = if self.tied && !stored { self.once(names.embedding) } else { self.head() };
+                let name = if self.tied && !self.has_head(tensors) {
+                    self.once(names.embedding)
+                } else {
+                    self.head()
+                };
                 one(Part::whole(name, vocabulary, hidden), biases.head)
             }
             Matrix::Positions if spec.positions == Positions::Learned => {

@@ -36,6 +36,7 @@ const HARMLESS: [&str; 5] = [
 ];
 
 /// What holds for every model of an architecture.
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 struct Architecture {
     name: &'static str,
     rms_norm: bool,

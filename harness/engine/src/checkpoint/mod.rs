@@ -69,6 +69,7 @@ pub(crate) enum Norm {
 }
 
 /// The rows of a matrix, in order, as stored.
+#[expect(clippy::struct_field_names, reason = "rows are what it is about")]
 pub(crate) struct Rows<'c> {
     /// How they are stored.
     pub(crate) format: GgmlDType,
@@ -150,6 +151,7 @@ impl Checkpoint {
     }
 
     /// A matrix that is stored in one format; see [`Self::runs`] for those that are not.
+    #[cfg(test)]
     pub(crate) fn matrix(&self, which: Matrix) -> Result<Rows<'_>, String> {
         let mut runs = self.runs(which)?;
         match (runs.pop(), runs.is_empty()) {
@@ -202,9 +204,32 @@ impl Checkpoint {
             }
         }
         if self.layout.one_plus {
-            weight.iter_mut().for_each(|it| *it += 1.0);
+            for it in &mut weight {
+                *it += 1.0;
+            }
         }
         Ok((weight, place.bias.then_some(bias)))
+    }
+
+    /// Whether the embedding serves as head.
+    pub(crate) fn has_tied_head(&self) -> bool {
+        self.layout.tied && (!self.layout.has_head(&self.tensors) || self.repeats_embedding())
+    }
+
+    /// Finds files that were cut since they were opened, before their weights are read.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.tensors.check()
+    }
+
+    /// Elements of all norms and biases.
+    pub(crate) fn vector_elements(&self) -> usize {
+        let norms = layout::norms(&self.spec).filter_map(|it| self.layout.norm(&self.spec, it));
+        let norms =
+            norms.map(|it| it.names.len() * it.shape.iter().product::<usize>() * (1 + usize::from(it.bias)));
+        let places = layout::matrices(&self.spec).filter_map(|it| self.place(it).ok());
+        let biases =
+            places.filter(|it| it.bias).map(|it| it.parts.iter().map(|it| it.rows().count()).sum::<usize>());
+        norms.sum::<usize>() + biases.sum::<usize>()
     }
 
     /// Lets the system take back the pages of what was read so far; they come back when they are touched again.

@@ -1,6 +1,8 @@
 //! The rotary positions of a `config.json`: as most published ones say it (`rope_theta` and `rope_scaling`, or an
 //! architecture's own words) and as transformers 5 does (`rope_parameters`).
 
+use std::cmp::Ordering;
+
 use serde_json::json;
 
 use super::settings::{MOST, Settings};
@@ -66,11 +68,11 @@ impl Rope {
         let inner = scaling.map(|it| it.positive(&["partial_rotary_factor"])).transpose()?.flatten();
         let share = agreed(name, outer, inner)?;
         let share = match self.share {
-            Share::Whole => match share.filter(|&it| it < 1.0 || it > 1.0) {
-                Some(it) => {
+            Share::Whole => match share.map(|it| (it, it.partial_cmp(&1.0))) {
+                None | Some((_, Some(Ordering::Equal))) => 1.0,
+                Some((it, _)) => {
                     return Err(format!("`{name}` is {it}, where this architecture turns whole heads"));
                 }
-                None => 1.0,
             },
             Share::Part(_, default) => share.unwrap_or(default),
         };

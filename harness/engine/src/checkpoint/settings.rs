@@ -206,7 +206,6 @@ impl<'v> Settings<'v> {
     }
 
     /// A finite number, or a text in place of one.
-    #[expect(clippy::type_complexity, reason = "absent, a number, or a text")]
     pub(super) fn number_or_text(&self, name: &str) -> Result<Option<Result<f64, &'v str>>, String> {
         let Some((key, value)) = self.find(&[name])? else { return Ok(None) };
         match (value.as_f64().filter(|it| it.is_finite()), value.as_str()) {

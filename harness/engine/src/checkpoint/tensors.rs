@@ -153,6 +153,11 @@ impl Tensors {
         self.by_name.values().map(|it| it.range.len() as u64).sum()
     }
 
+    /// Whether the files are as they were when they were opened, as far as their lengths tell.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.files.iter().try_for_each(Map::check)
+    }
+
     pub(super) fn release(&self) {
         for file in &self.files {
             file.release();

@@ -63,7 +63,8 @@ fn a_stop_string_cuts_the_same_answer() {
 #[test]
 fn equal_seeds_draw_equal_answers() {
     let engine = model("llama-3").open();
-    let sampling = |seed| Sampling { temperature: 1.0, top_k: Some(50), top_p: Some(0.9), seed };
+    let sampling =
+        |seed| Sampling { temperature: 1.0, top_k: Some(50), top_p: Some(0.9), seed, ..Sampling::GREEDY };
     let draw = |seed| generate(&engine, sampling(seed), 16, &[]).0;
     assert_eq!(draw(7), draw(7));
     assert_ne!(draw(7), draw(8));
@@ -86,7 +87,7 @@ fn what_does_not_fit_is_an_error() {
     };
     assert!(matches!(score(&engine, "hello", &[&"x".repeat(256)]), Err(BackendError::TooLong { .. })));
     let file = super::fixture::write(&model("llama-3").bytes());
-    let short = open(file.path(), Options { context: Some(10) }).unwrap();
+    let short = open(file.path(), Options { context: Some(10), ..Options::default() }).unwrap();
     assert!(matches!(short.answer(&request(9), &mut |_| {}), Err(BackendError::TooLong { context: 10, .. })));
 }
 

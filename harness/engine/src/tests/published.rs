@@ -155,7 +155,7 @@ fn bloom_560m() {
         "n_embed": 1024, "n_inner": null, "n_layer": 24, "num_attention_heads": 16, "offset_alibi": 100,
         "pad_token_id": 3, "pretraining_tp": 1, "seq_length": 2048, "skip_bias_add": true,
         "skip_bias_add_qkv": false, "transformers_version": "4.20.0", "unk_token_id": 0,
-        "use_cache": true, "vocab_size": 250880
+        "use_cache": true, "vocab_size": 250_880
     }))
     .unwrap();
     assert_eq!((spec.hidden, spec.layers.len(), spec.attention.heads, spec.context), (1024, 24, 16, 2048));
@@ -265,8 +265,8 @@ fn qwen2_slides_where_it_says() {
     assert_eq!(settings(json!({})), [None; 4]);
     assert_eq!(settings(json!({ "use_sliding_window": true })), [None, None, Some(64), Some(64)]);
     let types = ["sliding_attention", "full_attention", "full_attention", "full_attention"];
-    let typed = settings(json!({ "use_sliding_window": true, "layer_types": types }));
-    assert_eq!(typed, [Some(64), None, None, None]);
+    let listed = settings(json!({ "use_sliding_window": true, "layer_types": types }));
+    assert_eq!(listed, [Some(64), None, None, None]);
 }
 
 #[test]

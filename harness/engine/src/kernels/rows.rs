@@ -1,0 +1,330 @@
+//! What is done to each row of states by itself: norms, activations, quantization; and the exponential.
+
+use super::lanes::{LANES, Lanes};
+use super::pool::Pool;
+use super::{Kernel, Path, Shared};
+use crate::spec::Activation;
+
+/// Below this many numbers an operation is not worth a second thread.
+const SMALL: usize = 16 << 10;
+
+/// exp, within 2 units in the last place; from -87 on down, 1.6e-38 (Cephes' expf).
+#[inline(always)]
+pub(super) unsafe fn exp<L: Lanes>(x: L::F) -> L::F {
+    unsafe {
+        let x = L::max(L::min(x, L::splat(88.0)), L::splat(-87.0));
+        let n = L::round(L::mul(x, L::splat(std::f32::consts::LOG2_E)));
+        // ln 2 in two parts, the first with few digits: n times it is exact.
+        let r = L::fma(n, L::splat(-0.693_359_375), x);
+        let r = L::fma(n, L::splat(2.121_944_4e-4), r);
+        let mut p = L::splat(1.987_569_1e-4);
+        for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1] {
+            p = L::fma(p, r, L::splat(coefficient));
+        }
+        let p = L::add(L::fma(p, L::mul(r, r), r), L::splat(1.0));
+        L::mul(p, L::exp2(n))
+    }
+}
+
+/// 1 / (1 + exp(-x)).
+#[inline(always)]
+unsafe fn sigmoid<L: Lanes>(x: L::F) -> L::F {
+    unsafe {
+        let e = exp::<L>(L::sub(L::splat(0.0), x));
+        L::div(L::splat(1.0), L::add(L::splat(1.0), e))
+    }
+}
+
+/// tanh x = 2 sigmoid(2x) - 1, within 1.2e-7.
+#[inline(always)]
+pub(super) unsafe fn tanh<L: Lanes>(x: L::F) -> L::F {
+    unsafe { L::fma(L::splat(2.0), sigmoid::<L>(L::add(x, x)), L::splat(-1.0)) }
+}
+
+/// The error function, within 3e-7 (Abramowitz and Stegun 7.1.26).
+#[inline(always)]
+unsafe fn erf<L: Lanes>(x: L::F) -> L::F {
+    unsafe {
+        let size = L::abs(x);
+        let t = L::div(L::splat(1.0), L::fma(L::splat(0.327_591_1), size, L::splat(1.0)));
+        let mut p = L::splat(1.061_405_4);
+        for coefficient in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
+            p = L::fma(p, t, L::splat(coefficient));
+        }
+        let e = exp::<L>(L::sub(L::splat(0.0), L::mul(size, size)));
+        let positive = L::sub(L::splat(1.0), L::mul(L::mul(p, t), e));
+        // The sign of x, by one that is ±1 wherever the result is not nearly 0.
+        let huge = L::mul(x, L::splat(1e30));
+        L::mul(positive, L::max(L::min(huge, L::splat(1.0)), L::splat(-1.0)))
+    }
+}
+
+#[inline(always)]
+unsafe fn activated<L: Lanes>(activation: Activation, x: L::F) -> L::F {
+    unsafe {
+        match activation {
+            Activation::Silu => L::mul(x, sigmoid::<L>(x)),
+            // x / 2 * (1 + tanh(√(2/π) (x + 0.044715 x³))) = x * sigmoid(2 √(2/π) (x + 0.044715 x³))
+            Activation::GeluTanh => {
+                let cubic = L::fma(L::mul(x, x), L::splat(0.044_715), L::splat(1.0));
+                let inner = L::mul(L::mul(x, L::splat(1.595_769_1)), cubic);
+                L::mul(x, sigmoid::<L>(inner))
+            }
+            Activation::Gelu => {
+                let phi =
+                    L::add(L::splat(1.0), erf::<L>(L::mul(x, L::splat(std::f32::consts::FRAC_1_SQRT_2))));
+                L::mul(L::mul(x, L::splat(0.5)), phi)
+            }
+            Activation::Relu => L::max(x, L::splat(0.0)),
+        }
+    }
+}
+
+/// Elements from `at` on, zeros beyond the end of the row.
+#[inline(always)]
+unsafe fn load_part<L: Lanes>(row: *const f32, at: usize, length: usize) -> L::F {
+    unsafe {
+        if at + LANES <= length {
+            return L::load(row.add(at));
+        }
+        let mut lanes = [0.0; LANES];
+        std::ptr::copy_nonoverlapping(row.add(at), lanes.as_mut_ptr(), length - at);
+        L::load(lanes.as_ptr())
+    }
+}
+
+/// Stores what is within the row.
+#[inline(always)]
+unsafe fn store_part<L: Lanes>(row: *mut f32, at: usize, length: usize, value: L::F) {
+    unsafe {
+        if at + LANES <= length {
+            return L::store(row.add(at), value);
+        }
+        let mut lanes = [0.0; LANES];
+        L::store(lanes.as_mut_ptr(), value);
+        std::ptr::copy_nonoverlapping(lanes.as_ptr(), row.add(at), length - at);
+    }
+}
+
+/// What a norm does to one row.
+#[derive(Clone, Copy)]
+pub(super) struct RowNorm<'n> {
+    pub(super) weight: &'n [f32],
+    pub(super) bias: Option<&'n [f32]>,
+    /// Whether the mean is taken off.
+    pub(super) centred: bool,
+    pub(super) epsilon: f32,
+}
+
+/// Normalizes a row of `weight.len()` elements; input and output may be the same.
+#[inline(always)]
+pub(super) unsafe fn norm_row<L: Lanes>(norm: RowNorm<'_>, input: *const f32, output: *mut f32) {
+    unsafe {
+        let length = norm.weight.len();
+        let mut mean = 0.0;
+        if norm.centred {
+            let mut sum = L::splat(0.0);
+            for at in (0..length).step_by(LANES) {
+                sum = L::add(sum, load_part::<L>(input, at, length));
+            }
+            mean = L::sum(sum) / length as f32;
+        }
+        let mut squares = L::splat(0.0);
+        for at in (0..length).step_by(LANES) {
+            let mut x = load_part::<L>(input, at, length);
+            if norm.centred {
+                x = L::sub(x, L::splat(mean));
+                if at + LANES > length {
+                    // What stands for elements beyond the end must not count.
+                    let mut lanes = [0.0; LANES];
+                    L::store(lanes.as_mut_ptr(), x);
+                    lanes[length - at..].fill(0.0);
+                    x = L::load(lanes.as_ptr());
+                }
+            }
+            squares = L::fma(x, x, squares);
+        }
+        let scale = L::splat(1.0 / (L::sum(squares) / length as f32 + norm.epsilon).sqrt());
+        for at in (0..length).step_by(LANES) {
+            let x = L::sub(load_part::<L>(input, at, length), L::splat(mean));
+            let mut y = L::mul(L::mul(x, scale), load_part::<L>(norm.weight.as_ptr(), at, length));
+            if let Some(bias) = norm.bias {
+                y = L::add(y, load_part::<L>(bias.as_ptr(), at, length));
+            }
+            store_part::<L>(output, at, length, y);
+        }
+    }
+}
+
+/// Normalizes each of the rows, `[rows, weight.len()]`.
+pub(crate) struct Norm {
+    /// Multiplies each element.
+    pub(crate) weight: Vec<f32>,
+    /// Is added to each element.
+    pub(crate) bias: Option<Vec<f32>>,
+    /// Whether the mean is taken off: layer norm rather than RMS norm.
+    pub(crate) centred: bool,
+    /// Keeps a row of zeros from a division by zero.
+    pub(crate) epsilon: f32,
+}
+
+impl Norm {
+    pub(super) fn row(&self) -> RowNorm<'_> {
+        RowNorm {
+            weight: &self.weight,
+            bias: self.bias.as_deref(),
+            centred: self.centred,
+            epsilon: self.epsilon,
+        }
+    }
+
+    /// `[rows, size]` to the same.
+    pub(crate) fn apply(&self, path: Path, pool: &Pool, input: &[f32], output: &mut [f32]) {
+        let size = self.weight.len();
+        assert!(input.len() == output.len() && input.len().is_multiple_of(size), "whole rows");
+        let output = Shared::new(output);
+        let norm = self.row();
+        pool.ranges(input.len() / size, SMALL / size, &|rows| {
+            path.run(NormRows { norm, size, rows, input, output });
+        });
+    }
+}
+
+struct NormRows<'n> {
+    norm: RowNorm<'n>,
+    size: usize,
+    rows: std::ops::Range<usize>,
+    input: &'n [f32],
+    output: Shared<f32>,
+}
+
+impl Kernel for NormRows<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        for row in self.rows {
+            let at = row * self.size;
+            unsafe { norm_row::<L>(self.norm, self.input.as_ptr().add(at), self.output.at(at)) };
+        }
+    }
+}
+
+/// `activation(gate) * up` of `[rows, 2 * size]`, the gate first, where gated; else `activation` of `[rows, size]`.
+pub(crate) fn activate(
+    path: Path,
+    pool: &Pool,
+    activation: Activation,
+    gated: bool,
+    size: usize,
+    input: &[f32],
+    output: &mut [f32],
+) {
+    let wide = if gated { 2 * size } else { size };
+    let rows = output.len() / size;
+    assert!(output.len() == rows * size && input.len() == rows * wide, "whole rows");
+    let output = Shared::new(output);
+    pool.ranges(rows, SMALL / 4 / size, &|rows| {
+        path.run(Activate { activation, gated, size, rows, input, output });
+    });
+}
+
+struct Activate<'a> {
+    activation: Activation,
+    gated: bool,
+    size: usize,
+    rows: std::ops::Range<usize>,
+    input: &'a [f32],
+    output: Shared<f32>,
+}
+
+impl Kernel for Activate<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Self { activation, gated, size, .. } = self;
+        for row in self.rows {
+            unsafe {
+                let gate = self.input.as_ptr().add(row * size * (1 + usize::from(gated)));
+                let up = gate.add(size);
+                let output = self.output.at(row * size);
+                for at in (0..size).step_by(LANES) {
+                    let mut y = activated::<L>(activation, load_part::<L>(gate, at, size));
+                    if gated {
+                        y = L::mul(y, load_part::<L>(up, at, size));
+                    }
+                    store_part::<L>(output, at, size, y);
+                }
+            }
+        }
+    }
+}
+
+/// Columns of a block of activations with one scale.
+pub(crate) const BLOCK: usize = 32;
+
+/// Rows quantized to 8 bits, block by block: `x ≈ scale * q`, `q` from -127 to 127.
+#[derive(Default)]
+pub(crate) struct Quantized {
+    pub(super) columns: usize,
+    /// `[rows, columns]`.
+    pub(super) q: Vec<i8>,
+    /// `[rows, blocks]`.
+    pub(super) scales: Vec<f32>,
+    /// Sums of `q` over half blocks, `[rows, 2 * blocks]`.
+    pub(super) sums: Vec<i32>,
+}
+
+impl Quantized {
+    /// Quantizes `[rows, columns]`; the columns are whole blocks.
+    pub(crate) fn of(path: Path, pool: &Pool, input: &[f32], columns: usize) -> Self {
+        assert!(columns.is_multiple_of(BLOCK) && input.len().is_multiple_of(columns), "whole blocks");
+        let (rows, blocks) = (input.len() / columns, columns / BLOCK);
+        let mut new = Self {
+            columns,
+            q: vec![0; rows * columns],
+            scales: vec![0.0; rows * blocks],
+            sums: vec![0; 2 * rows * blocks],
+        };
+        let (q, scales, sums) =
+            (Shared::new(&mut new.q), Shared::new(&mut new.scales), Shared::new(&mut new.sums));
+        pool.ranges(rows * blocks, SMALL / BLOCK, &|blocks| {
+            path.run(Quantize { blocks, input, q, scales, sums });
+        });
+        new
+    }
+
+    /// How many rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.q.len() / self.columns
+    }
+}
+
+struct Quantize<'a> {
+    blocks: std::ops::Range<usize>,
+    input: &'a [f32],
+    q: Shared<i8>,
+    scales: Shared<f32>,
+    sums: Shared<i32>,
+}
+
+impl Kernel for Quantize<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        for block in self.blocks {
+            unsafe {
+                let from = self.input.as_ptr().add(block * BLOCK);
+                let halves = [L::load(from), L::load(from.add(LANES))];
+                let most = L::largest(L::max(L::abs(halves[0]), L::abs(halves[1])));
+                // Smaller numbers would make the inverse infinite.
+                let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
+                *self.scales.at(block) = most / 127.0;
+                for (index, half) in halves.into_iter().enumerate() {
+                    let q = L::round(L::mul(half, L::splat(inverse)));
+                    L::store_i8(self.q.at(block * BLOCK + index * LANES), q);
+                    // Whole numbers up to 16 * 127: exact.
+                    #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
+                    let sum = L::sum(q) as i32;
+                    *self.sums.at(2 * block + index) = sum;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! [`Lanes`] by AVX2 and by AVX-512.
+#![cfg_attr(not(test), expect(clippy::wildcard_imports, reason = "intrinsics"))]
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::lanes::{LANES, Lanes};
+
+/// AVX2, FMA and F16C: two halves of eight.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2;
+
+/// Applies an intrinsic to both halves.
+macro_rules! halves {
+    ($intrinsic:ident, $($operand:ident),+) => {
+        // SAFETY: the caller has checked the CPU.
+        unsafe { [$intrinsic($($operand[0]),+), $intrinsic($($operand[1]),+)] }
+    };
+}
+
+impl Lanes for Avx2 {
+    type F = [__m256; 2];
+    type I = [__m256i; 2];
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self::F {
+        unsafe { [_mm256_set1_ps(value); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::F {
+        unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> Self::F {
+        unsafe {
+            let from = from.cast::<__m128i>();
+            [_mm256_cvtph_ps(_mm_loadu_si128(from)), _mm256_cvtph_ps(_mm_loadu_si128(from.add(1)))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> Self::F {
+        unsafe {
+            let from = from.cast::<__m128i>();
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(from));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(1)));
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: Self::F) {
+        unsafe {
+            _mm256_storeu_ps(to, value[0]);
+            _mm256_storeu_ps(to.add(8), value[1]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
+        halves!(_mm256_add_ps, a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F {
+        halves!(_mm256_sub_ps, a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F {
+        halves!(_mm256_mul_ps, a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F {
+        halves!(_mm256_div_ps, a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        halves!(_mm256_fmadd_ps, a, b, c)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: Self::F, b: Self::F) -> Self::F {
+        halves!(_mm256_max_ps, a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: Self::F, b: Self::F) -> Self::F {
+        halves!(_mm256_min_ps, a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn abs(a: Self::F) -> Self::F {
+        unsafe {
+            let sign = _mm256_set1_ps(-0.0);
+            [_mm256_andnot_ps(sign, a[0]), _mm256_andnot_ps(sign, a[1])]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn round(a: Self::F) -> Self::F {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        unsafe { [_mm256_round_ps::<NEAREST>(a[0]), _mm256_round_ps::<NEAREST>(a[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn exp2(a: Self::F) -> Self::F {
+        unsafe {
+            let bias = _mm256_set1_epi32(127);
+            let low = _mm256_add_epi32(_mm256_cvtps_epi32(a[0]), bias);
+            let high = _mm256_add_epi32(_mm256_cvtps_epi32(a[1]), bias);
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(to: *mut i8, value: Self::F) {
+        unsafe {
+            let (low, high) = (_mm256_cvtps_epi32(value[0]), _mm256_cvtps_epi32(value[1]));
+            // Packing works within each half of a register: the quarters come out as 0, 2, 1, 3.
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+            let bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(to.cast(), bytes);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn to_f32(a: Self::I) -> Self::F {
+        halves!(_mm256_cvtepi32_ps, a)
+    }
+
+    #[inline(always)]
+    unsafe fn add_i32(a: Self::I, b: Self::I) -> Self::I {
+        halves!(_mm256_add_epi32, a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub_i32(a: Self::I, b: i32) -> Self::I {
+        unsafe {
+            let b = _mm256_set1_epi32(b);
+            [_mm256_sub_epi32(a[0], b), _mm256_sub_epi32(a[1], b)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_four(weights: *const u8, activations: *const i8) -> Self::I {
+        unsafe { [four_by_avx2(weights, activations), four_by_avx2(weights.add(32), activations)] }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_eight(weights: *const i8, activations: *const i8, _: i32) -> Self::I {
+        unsafe { [eight_by_avx2(weights, activations), eight_by_avx2(weights.add(32), activations)] }
+    }
+}
+
+/// Four activations, for each of the rows.
+#[inline(always)]
+unsafe fn group_by_avx2(activations: *const i8, index: usize) -> __m256i {
+    unsafe { _mm256_set1_epi32(activations.add(4 * index).cast::<i32>().read_unaligned()) }
+}
+
+/// Eight rows of [`Lanes::dot_four`].
+#[inline(always)]
+unsafe fn four_by_avx2(weights: *const u8, activations: *const i8) -> __m256i {
+    unsafe {
+        let low = _mm256_set1_epi8(15);
+        // Four sums of at most 2 * 15 * 127 stay within i16.
+        let mut sum = _mm256_setzero_si256();
+        for pair in 0..2 {
+            let bytes = _mm256_loadu_si256(weights.add(64 * pair).cast());
+            let first = _mm256_and_si256(bytes, low);
+            let second = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low);
+            let first = _mm256_maddubs_epi16(first, group_by_avx2(activations, 2 * pair));
+            let second = _mm256_maddubs_epi16(second, group_by_avx2(activations, 2 * pair + 1));
+            sum = _mm256_add_epi16(sum, _mm256_add_epi16(first, second));
+        }
+        _mm256_madd_epi16(sum, _mm256_set1_epi16(1))
+    }
+}
+
+/// Eight rows of [`Lanes::dot_eight`].
+#[inline(always)]
+unsafe fn eight_by_avx2(weights: *const i8, activations: *const i8) -> __m256i {
+    unsafe {
+        let ones = _mm256_set1_epi16(1);
+        let mut sum = _mm256_setzero_si256();
+        for index in 0..LANES / 4 {
+            let bytes = _mm256_loadu_si256(weights.add(64 * index).cast());
+            let group = group_by_avx2(activations, index);
+            // |w| * sign(x, w) = w * x; two products of at most 128 * 127 stay within i16.
+            let products = _mm256_maddubs_epi16(_mm256_abs_epi8(bytes), _mm256_sign_epi8(group, bytes));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, ones));
+        }
+        sum
+    }
+}
+
+/// AVX-512 with byte and word instructions and VNNI.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512;
+
+impl Lanes for Avx512 {
+    type F = __m512;
+    type I = __m512i;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> __m512 {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> __m512 {
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: __m512) {
+        unsafe { _mm512_storeu_ps(to, value) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn abs(a: __m512) -> __m512 {
+        unsafe { _mm512_abs_ps(a) }
+    }
+
+    #[inline(always)]
+    unsafe fn round(a: __m512) -> __m512 {
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+
+    #[inline(always)]
+    unsafe fn exp2(a: __m512) -> __m512 {
+        unsafe {
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(to: *mut i8, value: __m512) {
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(value))) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_f32(a: __m512i) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(a) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_i32(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub_i32(a: __m512i, b: i32) -> __m512i {
+        unsafe { _mm512_sub_epi32(a, _mm512_set1_epi32(b)) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_four(weights: *const u8, activations: *const i8) -> __m512i {
+        unsafe {
+            let low = _mm512_set1_epi8(15);
+            let mut sum = _mm512_setzero_si512();
+            for pair in 0..2 {
+                let bytes = _mm512_loadu_si512(weights.add(64 * pair).cast());
+                sum = _mm512_dpbusd_epi32(
+                    sum,
+                    _mm512_and_si512(bytes, low),
+                    group_by_avx512(activations, 2 * pair),
+                );
+                let second = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), low);
+                sum = _mm512_dpbusd_epi32(sum, second, group_by_avx512(activations, 2 * pair + 1));
+            }
+            sum
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_eight(weights: *const i8, activations: *const i8, sum: i32) -> __m512i {
+        unsafe {
+            // The instruction wants one side without sign: 128 is added to each weight and taken off the sum.
+            let bias = _mm512_set1_epi8(-128);
+            let mut dot = _mm512_set1_epi32(-128 * sum);
+            for index in 0..LANES / 4 {
+                let bytes = _mm512_loadu_si512(weights.add(64 * index).cast());
+                let group = group_by_avx512(activations, index);
+                dot = _mm512_dpbusd_epi32(dot, _mm512_xor_si512(bytes, bias), group);
+            }
+            dot
+        }
+    }
+}
+
+/// Four activations, for each of the rows.
+#[inline(always)]
+unsafe fn group_by_avx512(activations: *const i8, index: usize) -> __m512i {
+    unsafe { _mm512_set1_epi32(activations.add(4 * index).cast::<i32>().read_unaligned()) }
+}

@@ -1,0 +1,197 @@
+//! The operations of the decoder, between candle's tensors and the kernels.
+//!
+//! A tensor of states is `[tokens, …]`, whatever sequences the tokens belong to. An operation takes the place of
+//! several of candle's where these would round otherwise on another CPU or with other rows beside them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor};
+
+use crate::kernels::Path;
+use crate::kernels::attention::{self, Attention, Cache, Place};
+use crate::kernels::matmul::{Input, Output, multiply};
+use crate::kernels::pack::Packed;
+use crate::kernels::pool::Pool;
+use crate::kernels::rows::{self, Quantized};
+use crate::spec::Activation;
+
+/// What operations run on.
+pub(crate) struct Machine {
+    /// The instruction set.
+    pub(crate) path: Path,
+    /// The threads.
+    pub(crate) pool: Pool,
+}
+
+/// A tensor's numbers.
+fn numbers<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
+    let (begin, end) =
+        layout.contiguous_offsets().ok_or_else(|| Error::msg("the tensor is not contiguous"))?;
+    Ok(&storage.as_slice::<f32>()?[begin..end])
+}
+
+/// `x * weights^T + bias`.
+pub(crate) struct Linear {
+    /// One after the other in the output: quantized files store parts of what is one matrix here in several formats.
+    parts: Vec<Packed>,
+    bias: Option<Vec<f32>>,
+    machine: Arc<Machine>,
+}
+
+impl Linear {
+    /// The parts are of equal columns; a bias has an element for each of their rows.
+    pub(crate) fn new(machine: &Arc<Machine>, parts: Vec<Packed>, bias: Option<Vec<f32>>) -> Self {
+        Self { parts, bias, machine: Arc::clone(machine) }
+    }
+
+    /// `[tokens, columns]` to `[tokens, rows]`.
+    pub(crate) fn forward(&self, states: &Tensor) -> Result<Tensor> {
+        states.apply_op1_no_bwd(self)
+    }
+
+    /// Elements of the output.
+    fn rows(&self) -> usize {
+        self.parts.iter().map(Packed::rows).sum()
+    }
+
+    /// One row of the weights.
+    pub(crate) fn row(&self, mut row: usize, output: &mut [f32]) {
+        for part in &self.parts {
+            if row < part.rows() {
+                return part.row(row, output);
+            }
+            row -= part.rows();
+        }
+        output.fill(0.0);
+    }
+}
+
+impl CustomOp1 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Machine { path, pool } = &*self.machine;
+        let (tokens, columns) = layout.shape().dims2()?;
+        if let Some(part) = self.parts.iter().find(|it| it.columns() != columns) {
+            return Err(Error::msg(format!("{columns} columns, not {}", part.columns())));
+        }
+        let states = numbers(storage, layout)?;
+        let stride = self.rows();
+        let mut output = vec![0.0; tokens * stride];
+        let quantized =
+            self.parts.iter().any(Packed::is_quantized).then(|| Quantized::of(*path, pool, states, columns));
+        let mut offset = 0;
+        for part in &self.parts {
+            let input = match &quantized {
+                Some(quantized) if part.is_quantized() => Input::Quantized(quantized),
+                _ => Input::Dense(states),
+            };
+            let bias = self.bias.as_ref().map(|it| &it[offset..offset + part.rows()]);
+            multiply(*path, pool, part, bias, &input, Output { numbers: &mut output, stride, offset });
+            offset += part.rows();
+        }
+        Ok((CpuStorage::F32(output), (tokens, stride).into()))
+    }
+}
+
+/// A norm of each token's states.
+pub(crate) struct Norm {
+    norm: rows::Norm,
+    machine: Arc<Machine>,
+}
+
+impl Norm {
+    pub(crate) fn new(machine: &Arc<Machine>, norm: rows::Norm) -> Self {
+        Self { norm, machine: Arc::clone(machine) }
+    }
+
+    /// `[tokens, hidden]` to the same.
+    pub(crate) fn forward(&self, states: &Tensor) -> Result<Tensor> {
+        states.apply_op1_no_bwd(self)
+    }
+}
+
+impl CustomOp1 for Norm {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let states = numbers(storage, layout)?;
+        let (_, size) = layout.shape().dims2()?;
+        if size != self.norm.weight.len() {
+            return Err(Error::msg(format!("{size} states, not {}", self.norm.weight.len())));
+        }
+        let mut output = vec![0.0; states.len()];
+        self.norm.apply(self.machine.path, &self.machine.pool, states, &mut output);
+        Ok((CpuStorage::F32(output), layout.shape().clone()))
+    }
+}
+
+/// `activation(gate) * up`, or `activation(up)`.
+pub(crate) struct Activate {
+    pub(crate) activation: Activation,
+    pub(crate) gated: bool,
+    /// Elements of the output.
+    pub(crate) size: usize,
+    pub(crate) machine: Arc<Machine>,
+}
+
+impl Activate {
+    /// `[tokens, 2 * size]`, the gate first, or `[tokens, size]`, to `[tokens, size]`.
+    pub(crate) fn forward(&self, states: &Tensor) -> Result<Tensor> {
+        states.apply_op1_no_bwd(self)
+    }
+}
+
+impl CustomOp1 for Activate {
+    fn name(&self) -> &'static str {
+        "activate"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let &Self { activation, gated, size, ref machine } = self;
+        let (tokens, wide) = layout.shape().dims2()?;
+        if wide != size * (1 + usize::from(gated)) {
+            return Err(Error::msg(format!("{wide} elements for an output of {size}")));
+        }
+        let mut output = vec![0.0; tokens * size];
+        let input = numbers(storage, layout)?;
+        rows::activate(machine.path, &machine.pool, activation, gated, size, input, &mut output);
+        Ok((CpuStorage::F32(output), (tokens, size).into()))
+    }
+}
+
+/// Attention of the tokens of a step; their keys and values go to the cache.
+pub(crate) struct Attend<'s> {
+    pub(crate) attention: Attention<'s>,
+    pub(crate) cache: &'s Mutex<Cache>,
+    /// Of each token.
+    pub(crate) places: &'s [Place<'s>],
+    pub(crate) machine: &'s Machine,
+}
+
+impl Attend<'_> {
+    /// `[tokens, (heads + 2 * kv_heads) * head_size]` to `[tokens, heads * head_size]`.
+    pub(crate) fn forward(&self, qkv: &Tensor) -> Result<Tensor> {
+        qkv.apply_op1_no_bwd(self)
+    }
+}
+
+impl CustomOp1 for Attend<'_> {
+    fn name(&self) -> &'static str {
+        "attend"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Machine { path, pool } = self.machine;
+        let qkv = numbers(storage, layout)?;
+        let size = self.attention.heads * self.attention.head_size;
+        let mut output = vec![0.0; self.places.len() * size];
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        attention::attend(*path, pool, &self.attention, &mut cache, self.places, qkv, &mut output);
+        Ok((CpuStorage::F32(output), (self.places.len(), size).into()))
+    }
+}

@@ -1,0 +1,429 @@
+//! Requests from many threads, answered together by one decoder.
+//!
+//! A thread of its own admits requests in the order of their arrival, as long as there is room for their keys and
+//! values; reads prompts in chunks beside the running decodes; and shares what prompts have in common. Where room
+//! runs out, the youngest sequence gives way and comes back later. None of it changes an answer: see
+//! [`crate::decoder`].
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use eval::backend::Likelihood;
+
+use crate::blocks::{BLOCK, Blocks, Table};
+use crate::decoder::{Decoder, KeysValues, Step};
+use crate::kernels::attention::Place;
+use crate::sampler::{Logprobs, Sampler};
+use crate::spec::Spec;
+
+/// Tokens of prompts that are read in one step, beside the decodes.
+const CHUNK: usize = 256;
+
+/// Rows of logits that one step gives at most.
+const WANTED: usize = 128;
+
+/// Sequences that run at once.
+const RUNNING: usize = 256;
+
+/// What is asked.
+pub(crate) enum Task {
+    /// Tokens that follow the prompt.
+    Generate {
+        /// How they are chosen.
+        sampler: Sampler,
+        /// The most of them.
+        max_tokens: usize,
+        /// Tokens that end the answer.
+        stop: Arc<HashSet<u32>>,
+    },
+    /// How likely the tokens are, from this index on.
+    Score {
+        /// At least 1.
+        from: usize,
+    },
+}
+
+/// A request: a prompt, or the text that is scored.
+pub(crate) struct Job {
+    /// At least one.
+    pub(crate) tokens: Vec<u32>,
+    /// What is asked.
+    pub(crate) task: Task,
+    /// Where the answer goes; a request whose receiver is gone is dropped.
+    pub(crate) events: Sender<Event>,
+}
+
+/// Parts of an answer.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Work on it began.
+    Started(Instant),
+    /// The next token, and when it was chosen. The one that ends the answer comes too.
+    Token(u32, Instant),
+    /// The end of a [`Task::Score`].
+    Scored(Likelihood),
+    /// It cannot be answered; the reason in words.
+    Failed(String),
+}
+
+/// The thread that runs the decoder.
+pub(crate) struct Scheduler {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scheduler {
+    /// Starts it, with room for this many blocks of keys and values.
+    pub(crate) fn start(decoder: Decoder, blocks: u32) -> std::io::Result<Self> {
+        let (jobs, incoming) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("engine-scheduler".to_owned()).spawn(move || {
+            let cache = KeysValues::new(decoder.spec(), blocks as usize);
+            let state = State {
+                blocks: Blocks::new(blocks),
+                cache,
+                decoder,
+                waiting: VecDeque::new(),
+                running: Vec::new(),
+            };
+            state.run(&incoming);
+        })?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Bytes that a step needs at most, besides weights and keys and values.
+    pub(crate) fn step_bytes(spec: &Spec) -> usize {
+        let attention = &spec.attention;
+        let heads = (2 * attention.heads + 2 * attention.kv_heads) * attention.head_size;
+        // States, their norm and sum; queries, keys, values and what they give; both halves of the MLP.
+        let row = 4 * spec.hidden + 2 * heads + 3 * spec.mlp.size;
+        // Logits, and a copy of them.
+        ((CHUNK + RUNNING) * row + 2 * (WANTED + RUNNING) * spec.vocabulary) * size_of::<f32>()
+    }
+
+    /// Hands a request in; the answer comes by its events.
+    pub(crate) fn submit(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            // If the thread is gone, so is the sender of the job's events, and its receiver sees that.
+            drop(jobs.send(job));
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic has reached the clients as events that never came.
+            drop(thread.join());
+        }
+    }
+}
+
+/// A request on its way.
+struct Sequence {
+    /// The prompt, and what came after it.
+    tokens: Vec<u32>,
+    /// How many of them were asked.
+    prompt: usize,
+    table: Table,
+    task: Task,
+    events: Sender<Event>,
+    started: bool,
+    likelihood: Likelihood,
+    ended: bool,
+}
+
+impl Sequence {
+    fn new(job: Job) -> Self {
+        let Job { tokens, task, events } = job;
+        Self {
+            prompt: tokens.len(),
+            tokens,
+            table: Table::default(),
+            task,
+            events,
+            started: false,
+            likelihood: Likelihood { logprob: 0.0, tokens: 0, greedy: true },
+            ended: false,
+        }
+    }
+
+    /// Tokens that are to be computed, all that are known but the last of a text that is scored.
+    fn needed(&self) -> usize {
+        match self.task {
+            Task::Generate { .. } => self.tokens.len(),
+            Task::Score { .. } => self.tokens.len() - 1,
+        }
+    }
+
+    /// The tokens up to the first after which logits are wanted: what comes after it has to be computed, whether its
+    /// keys and values are there or not.
+    fn shareable(&self) -> &[u32] {
+        match self.task {
+            Task::Generate { .. } => &self.tokens,
+            Task::Score { from } => &self.tokens[..from],
+        }
+    }
+
+    /// Tokens that are still to be computed.
+    fn left(&self) -> usize {
+        self.needed() - self.table.computed()
+    }
+
+    /// Whether logits are wanted after the token at this index.
+    fn wants(&self, index: usize) -> bool {
+        match self.task {
+            Task::Generate { .. } => index + 1 == self.tokens.len(),
+            Task::Score { from } => index + 1 >= from,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.events.send(event).is_err() {
+            self.ended = true;
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.tell(Event::Failed(reason));
+        self.ended = true;
+    }
+
+    /// Takes in the logits after the token at an index.
+    fn take(&mut self, index: usize, logits: &[f32]) {
+        match &mut self.task {
+            Task::Generate { sampler, max_tokens, stop } => {
+                let (prompt, output) = self.tokens.split_at(self.prompt);
+                match sampler.sample(logits, prompt, output) {
+                    Ok(token) => {
+                        self.tokens.push(token);
+                        let full = self.tokens.len() - self.prompt >= *max_tokens;
+                        self.ended = full || stop.contains(&token);
+                        self.tell(Event::Token(token, now()));
+                    }
+                    Err(error) => self.fail(error.to_string()),
+                }
+            }
+            Task::Score { .. } => {
+                let target = self.tokens[index + 1];
+                match Logprobs::of(logits).map(|it| (it.of_token(target), it.likeliest)) {
+                    Ok((Some(logprob), likeliest)) => {
+                        self.likelihood.logprob += logprob;
+                        self.likelihood.tokens += 1;
+                        self.likelihood.greedy &= likeliest == target;
+                    }
+                    Ok((None, _)) => return self.fail(format!("token {target} is not in the vocabulary")),
+                    Err(error) => return self.fail(error.to_string()),
+                }
+                if index + 2 == self.tokens.len() {
+                    self.tell(Event::Scored(self.likelihood));
+                    self.ended = true;
+                }
+            }
+        }
+    }
+}
+
+struct State {
+    decoder: Decoder,
+    cache: KeysValues,
+    blocks: Blocks,
+    waiting: VecDeque<Sequence>,
+    /// The oldest first.
+    running: Vec<Sequence>,
+}
+
+/// A sequence's part in a step.
+struct Part {
+    /// In [`State::running`].
+    sequence: usize,
+    /// Index of its first token.
+    from: usize,
+    count: usize,
+}
+
+impl State {
+    fn run(mut self, incoming: &Receiver<Job>) {
+        loop {
+            if self.waiting.is_empty() && self.running.is_empty() {
+                match incoming.recv() {
+                    Ok(job) => self.waiting.push_back(Sequence::new(job)),
+                    Err(_) => return,
+                }
+            }
+            loop {
+                match incoming.try_recv() {
+                    Ok(job) => self.waiting.push_back(Sequence::new(job)),
+                    Err(TryRecvError::Empty) => break,
+                    // The engine is gone, and with it all that waited for answers.
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            self.admit();
+            let parts = self.plan();
+            self.step(&parts);
+            self.clear();
+        }
+    }
+
+    /// Takes in what waits, in order, while there is room for its tokens.
+    fn admit(&mut self) {
+        let mut next = 0;
+        while self.running.len() < RUNNING && next < self.waiting.len() {
+            let sequence = &self.waiting[next];
+            let mut table = self.blocks.lookup(sequence.shareable());
+            if self.is_coming(sequence, table.computed()) {
+                self.blocks.free(table);
+                next += 1;
+                continue;
+            }
+            // Made now, so that the next in line is not promised the same.
+            let needed = sequence.needed();
+            let room = needed - table.computed();
+            if self.blocks.append(&mut table, room).is_err() {
+                self.blocks.free(table);
+                if !self.running.is_empty() {
+                    return;
+                }
+                if let Some(mut sequence) = self.waiting.remove(next) {
+                    sequence.fail(format!("{needed} tokens do not fit the cache of keys and values"));
+                }
+                continue;
+            }
+            let Some(mut sequence) = self.waiting.remove(next) else { return };
+            sequence.table = table;
+            if !sequence.started {
+                sequence.started = true;
+                sequence.tell(Event::Started(now()));
+            }
+            self.running.push(sequence);
+        }
+    }
+
+    /// Whether a running sequence is about to compute what this one begins with, beyond what is there already.
+    fn is_coming(&self, sequence: &Sequence, computed: usize) -> bool {
+        let shareable = sequence.shareable();
+        self.running.iter().any(|other| {
+            let alike =
+                other.tokens[..other.needed()].iter().zip(shareable).take_while(|(a, b)| a == b).count();
+            let whole = alike.min(shareable.len() - 1) / BLOCK * BLOCK;
+            whole > computed && other.table.computed() < whole
+        })
+    }
+
+    /// What the next step computes: a token of each decode, then prompts in order, as far as the step reaches.
+    fn plan(&mut self) -> Vec<Part> {
+        let (mut parts, mut budget, mut wanted) = (Vec::new(), CHUNK, WANTED);
+        let mut index = 0;
+        while index < self.running.len() {
+            let left = self.running[index].left();
+            let count = if left == 1 { 1 } else { left.min(budget) };
+            if self.running[index].ended || count == 0 {
+                index += 1;
+                continue;
+            }
+            let from = self.running[index].table.computed();
+            let asked =
+                |count: usize| (from..from + count).filter(|it| self.running[index].wants(*it)).count();
+            let count = (1..=count).rev().find(|it| asked(*it) <= wanted).unwrap_or(0);
+            if count == 0 {
+                index += 1;
+                continue;
+            }
+            if !self.make_room(index, count) {
+                // It gave way itself.
+                continue;
+            }
+            wanted -= (from..from + count).filter(|it| self.running[index].wants(*it)).count();
+            if left > 1 {
+                budget -= count;
+            }
+            parts.push(Part { sequence: index, from, count });
+            index += 1;
+        }
+        parts
+    }
+
+    /// Makes room for the next tokens of a sequence, if need be by sending younger ones back to wait.
+    ///
+    /// `false` if it is the youngest itself and had to go.
+    fn make_room(&mut self, index: usize, count: usize) -> bool {
+        loop {
+            let Self { blocks, running, .. } = self;
+            if blocks.append(&mut running[index].table, count).is_ok() {
+                return true;
+            }
+            let Some(mut youngest) = self.running.pop() else { return false };
+            self.blocks.free(std::mem::take(&mut youngest.table));
+            if self.running.is_empty() {
+                youngest.fail("the cache of keys and values is too small for one sequence".to_owned());
+                return false;
+            }
+            let gone = self.running.len() == index;
+            // A score is summed up anew.
+            youngest.likelihood = Likelihood { logprob: 0.0, tokens: 0, greedy: true };
+            self.waiting.push_front(youngest);
+            if gone {
+                return false;
+            }
+        }
+    }
+
+    fn step(&mut self, parts: &[Part]) {
+        if parts.is_empty() {
+            return;
+        }
+        let (mut tokens, mut places, mut wanted, mut takers) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            let sequence = &self.running[part.sequence];
+            for index in part.from..part.from + part.count {
+                if sequence.wants(index) {
+                    wanted.push(u32::try_from(tokens.len()).expect("a step is short"));
+                    takers.push((part.sequence, index));
+                }
+                tokens.push(sequence.tokens[index]);
+                places.push(Place { blocks: sequence.table.blocks(), position: index });
+            }
+        }
+        let step = Step { tokens: &tokens, places: &places, wanted: &wanted };
+        let logits =
+            self.decoder.forward(&self.cache, &step).and_then(|it| it.flatten_all()?.to_vec1::<f32>());
+        drop(places);
+        for part in parts {
+            let sequence = &mut self.running[part.sequence];
+            let computed = &sequence.tokens[part.from..part.from + part.count];
+            match &logits {
+                Ok(_) => {
+                    if let Err(error) = self.blocks.commit(&mut sequence.table, computed) {
+                        sequence.fail(error.to_string());
+                    }
+                }
+                Err(error) => sequence.fail(error.to_string()),
+            }
+        }
+        if let Ok(logits) = logits {
+            let vocabulary = self.decoder.spec().vocabulary;
+            for ((sequence, index), logits) in takers.into_iter().zip(logits.chunks_exact(vocabulary)) {
+                if !self.running[sequence].ended {
+                    self.running[sequence].take(index, logits);
+                }
+            }
+        }
+    }
+
+    /// Lets go of what ended.
+    fn clear(&mut self) {
+        for ended in self.running.extract_if(.., |it| it.ended) {
+            self.blocks.free(ended.table);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the engine is a backend: it says when its tokens came")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,61 @@
+//! Every architecture against reference logits that transformers computed in float32.
+
+use std::path::{Path, PathBuf};
+
+use engine::parity::{Parity, Reading};
+use rstest::rstest;
+
+/// Absolute; logits spread by about 1.2.
+const TOLERANCE: f32 = 1e-4;
+
+#[rstest]
+fn logits_and_greedy_tokens_are_those_of_the_reference(
+    #[files("tests/fixtures/checkpoints/*/config.json")] config: PathBuf,
+) {
+    let folder = config.parent().unwrap();
+    let parity = Parity::open(folder, None, 2).unwrap();
+    for (prompt, difference) in parity.differences().unwrap().into_iter().enumerate() {
+        assert!(difference.largest <= TOLERANCE, "{} prompt {prompt}: {difference:?}", folder.display());
+        assert_eq!(difference.token, None, "{} prompt {prompt}", folder.display());
+    }
+}
+
+/// However a prompt is cut, whatever is read beside it, on any instruction set and any number of threads.
+#[rstest]
+fn logits_are_the_same_to_the_last_bit(#[files("tests/fixtures/checkpoints/*/config.json")] config: PathBuf) {
+    let folder = config.parent().unwrap();
+    let wanted = bits(folder, "portable", 1, Reading::Whole).expect("every CPU can do that");
+    for cpu in ["portable", "avx2", "avx512"] {
+        for threads in [1, 3] {
+            for reading in [
+                Reading::Whole,
+                Reading::Chunks(1),
+                Reading::Chunks(3),
+                Reading::Chunks(8),
+                Reading::Together,
+            ] {
+                let Some(found) = bits(folder, cpu, threads, reading) else { continue };
+                assert!(found == wanted, "{} {cpu} {threads} threads {reading:?}", folder.display());
+            }
+        }
+    }
+}
+
+/// `None` where this CPU does not have the instruction set.
+fn bits(folder: &Path, cpu: &str, threads: usize, reading: Reading) -> Option<Vec<Vec<u32>>> {
+    let parity = match Parity::open(folder, Some(cpu), threads) {
+        Ok(parity) => parity,
+        Err(reason) => {
+            assert!(reason.contains("does not have"), "{reason}");
+            return None;
+        }
+    };
+    let logits = parity.logits(reading).expect("the checkpoint can be read");
+    Some(logits.into_iter().map(|it| it.into_iter().map(f32::to_bits).collect()).collect())
+}
+
+#[test]
+fn there_are_references_of_every_architecture() {
+    let folders = std::fs::read_dir("tests/fixtures/checkpoints").unwrap();
+    assert_eq!(folders.count(), 18);
+}
