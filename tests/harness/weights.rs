@@ -82,8 +82,7 @@ fn a_model_that_cannot_be_loaded_tells_its_story_once() {
 #[test]
 fn many_threads_tell_one_story() {
     for _ in 0..10 {
-        let place =
-            Place::slow(100, 0).write("tiny.yaml", "version: 1\nbroken: the file ends in the middle\n");
+        let place = Place::many(100).write("tiny.yaml", "version: 1\nbroken: the file ends in the middle\n");
         let ran = crate::place::Ran::from(place.command(&[]).output().unwrap()).failed();
         assert_eq!(ran.stdout.matches("the file ends in the middle").count(), 1, "{}", ran.told());
         assert_eq!(
