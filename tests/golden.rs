@@ -155,6 +155,15 @@ fn committed_schemas_are_what_the_code_says() {
     check_schema("docs/schema/models.json", &eval::schema::models());
 }
 
+/// One table for the code, the README and the messages.
+#[test]
+fn the_readme_has_every_variable() {
+    let readme = std::fs::read_to_string(path("README.md")).unwrap();
+    let written: Vec<&str> = readme.lines().filter(|it| it.starts_with("| `PROOFMARK_")).collect();
+    let known = eval::settings::VARIABLES.map(|(name, meaning)| format!("| `{name}` | {meaning} |"));
+    assert_eq!(written, known);
+}
+
 /// A file of the repository, as an editor with a YAML plugin gives it to a validator.
 fn as_json(text: &str) -> serde_json::Value {
     serde_yaml::from_str(text).expect("the file is YAML")

@@ -178,7 +178,7 @@ struct Defaults {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WrittenCase {
-    /// Lower-case letters, digits and `-`; unique in its file.
+    /// Lower-case letters, digits, `-`, `_` and `.`; unique in its file.
     id: Spanned<String>,
     /// What is asked, as one user turn.
     prompt: Option<Spanned<String>>,
