@@ -334,8 +334,15 @@ fn built(command: &[&str], target: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this test has a path");
     let profile = own.parent().and_then(Path::parent).and_then(Path::file_name);
     let profile = profile.and_then(|it| it.to_str()).filter(|it| *it != "debug");
+    let mut cargo = Command::new(env!("CARGO"));
+    // What Cargo tells of this very package, build scripts take for their own, and build anew.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|it| name.to_string_lossy().starts_with(it)) {
+            cargo.env_remove(name);
+        }
+    }
     // No `-p`: other packages would give dependencies other features, and build them anew.
-    let output = Command::new(env!("CARGO"))
+    let output = cargo
         .args(command)
         .args(["--message-format", "json"])
         .args(profile.into_iter().flat_map(|it| ["--profile", it]))
