@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use eval::case::{self, Loaded};
 use eval::diagnostic::{Mistake, SourceFile};
@@ -35,7 +34,7 @@ fn rendered(mistake: &Mistake) -> String {
 }
 
 fn file(name: &str, text: &str) -> SourceFile {
-    SourceFile { name: name.to_owned(), text: Arc::from(text) }
+    SourceFile::new(name, text)
 }
 
 /// The models that the cases with mistakes may name.

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::process::Command;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use eval::diagnostic::SourceFile;
@@ -46,7 +46,7 @@ fn the_second_of_two_fetches_waits_and_finds_it_there() {
         "version: 1\nmodels:\n  m:\n    family: none\n    class: small\n    {}\n",
         entry(&server, &bytes).replace('\n', "\n    ")
     );
-    let file = SourceFile { name: "models.yaml".to_owned(), text: Arc::from(text) };
+    let file = SourceFile::new("models.yaml", text);
     let models = Models::read(&world.folder.path().join("models.yaml"), &file).unwrap();
     let fetch = |progress: &dyn Progress| {
         let models: Vec<_> = models.models.iter().collect();

@@ -44,7 +44,7 @@ impl World {
     pub(crate) fn fetch_all(&self, entries: &str) -> Vec<(String, Result<Fetched, FetchError>)> {
         let indented = indented(entries);
         let text = format!("version: 1\ndefaults: {{ family: none, class: small }}\nmodels:\n{indented}");
-        let file = SourceFile { name: "models.yaml".to_owned(), text: Arc::from(text) };
+        let file = SourceFile::new("models.yaml", text);
         let models = Models::read(&self.folder.path().join("models.yaml"), &file).unwrap();
         let all: Vec<_> = models.models.iter().collect();
         fetch::fetch(&all, &self.lock_path(), &self.cache(), &self.options, &*fetch::silent())
