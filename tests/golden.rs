@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use eval::case::{self, Loaded};
 use eval::diagnostic::{Mistake, SourceFile};
@@ -35,7 +34,7 @@ fn rendered(mistake: &Mistake) -> String {
 }
 
 fn file(name: &str, text: &str) -> SourceFile {
-    SourceFile { name: name.to_owned(), text: Arc::from(text) }
+    SourceFile::new(name, text)
 }
 
 /// The models that the cases with mistakes may name.
@@ -153,6 +152,15 @@ fn check_schema(file: &str, generated: &str) {
 fn committed_schemas_are_what_the_code_says() {
     check_schema("docs/schema/cases.json", &eval::schema::cases());
     check_schema("docs/schema/models.json", &eval::schema::models());
+}
+
+/// One table for the code, the README and the messages.
+#[test]
+fn the_readme_has_every_variable() {
+    let readme = std::fs::read_to_string(path("README.md")).unwrap();
+    let written: Vec<&str> = readme.lines().filter(|it| it.starts_with("| `PROOFMARK_")).collect();
+    let known = eval::settings::VARIABLES.map(|(name, meaning)| format!("| `{name}` | {meaning} |"));
+    assert_eq!(written, known);
 }
 
 /// A file of the repository, as an editor with a YAML plugin gives it to a validator.

@@ -234,6 +234,8 @@ fn new_run(settings: &Settings, threads: usize) -> NewRun {
         "tags": settings.tags,
     });
     let git = std::process::Command::new("git")
+        .arg("-C")
+        .arg(&settings.cases)
         .args(["rev-parse", "HEAD"])
         .stderr(std::process::Stdio::null())
         .output();

@@ -2,6 +2,7 @@
 //! `tests/quality.rs` in it and reads what it says. The models are scripts; nothing else is pretended.
 
 mod accepted;
+mod commands;
 mod hostile;
 mod mistakes;
 mod names;

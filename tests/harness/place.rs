@@ -64,15 +64,34 @@ cases:
         )
     }
 
-    /// The same with this many cases, each of which takes the model a while.
-    pub(crate) fn slow(cases: usize, delay_ms: u32) -> Self {
+    /// As [`Place::many`], and the run stands still after each of these numbers of trials: two threads wait for an
+    /// answer until the file `hold-N` is gone. Nothing depends on how fast anything is.
+    pub(crate) fn held(cases: usize, after: &[usize]) -> Self {
+        let mut script = "version: 1\notherwise: '42'\nanswers:\n".to_owned();
+        let place = Self::many(cases);
+        for number in after {
+            for case in [*number, number + 1] {
+                let _ = writeln!(script, "  - {{ when: is {case} + 0, say: '42', hold: hold-{number} }}");
+            }
+            place.put(&format!("hold-{number}"), "");
+        }
+        place.write("tiny.yaml", &script)
+    }
+
+    /// Lets the run go on that stands still after this number of trials.
+    #[track_caller]
+    pub(crate) fn release(&self, after: usize) {
+        std::fs::remove_file(self.path(&format!("hold-{after}"))).expect("nobody else removes it");
+    }
+
+    /// No case but those of `slow/sums`, this many.
+    pub(crate) fn many(cases: usize) -> Self {
         let mut text = "version: 1\ncases:\n".to_owned();
         for case in 0..cases {
             let _ =
                 writeln!(text, "  - {{ id: c{case}, prompt: What is {case} + 0?, grade: {{ number: 42 }} }}");
         }
-        let script = format!("version: 1\notherwise: '42'\ndelay_ms: {delay_ms}\n");
-        Self::new().write("cases/slow/sums.yaml", &text).write("tiny.yaml", &script)
+        Self::new().write("cases/slow/sums.yaml", &text)
     }
 
     /// Sets a variable of the environment for every run that follows.
@@ -116,7 +135,17 @@ cases:
 
     /// The harness with these arguments, ready to be run in the folder.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(executable());
+        self.command_of(executable(), arguments)
+    }
+
+    /// Runs `cargo xtask` with these arguments.
+    pub(crate) fn xtask(&self, arguments: &[&str]) -> Ran {
+        let output = self.command_of(xtask(), arguments).output();
+        Ran::from(output.expect("the command can be started"))
+    }
+
+    fn command_of(&self, executable: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(executable);
         // What the person who runs these tests has set is theirs.
         command.env_clear().envs(self.variables.iter()).args(arguments).current_dir(self.folder.path());
         for name in ["PATH", "LD_LIBRARY_PATH", "TMPDIR"] {
@@ -243,6 +272,14 @@ impl Ran {
         self
     }
 
+    /// Checks that a command refused, with a message.
+    #[track_caller]
+    pub(crate) fn refused(self) -> Self {
+        assert_eq!(self.code, Some(1), "{}", self.told());
+        assert!(!self.stderr.contains("panicked"), "{}", self.told());
+        self
+    }
+
     /// Checks that something was said.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
@@ -280,27 +317,43 @@ impl Ran {
     }
 }
 
-/// The test binary of `tests/quality.rs`. Cargo names it after a digest, and only to those who ask.
+/// The test binary of `tests/quality.rs`.
 pub(crate) fn executable() -> &'static Path {
     static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
-    EXECUTABLE.get_or_init(|| {
-        let own = std::env::current_exe().expect("this test has a path");
-        let profile = own.parent().and_then(Path::parent).and_then(Path::file_name);
-        let profile = profile.and_then(|it| it.to_str()).filter(|it| *it != "debug");
-        // No `-p`: other packages would give dependencies other features, and build them anew.
-        let output = Command::new(env!("CARGO"))
-            .args(["test", "--no-run", "--test", "quality", "--message-format", "json"])
-            .args(profile.into_iter().flat_map(|it| ["--profile", it]))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo can be started");
-        let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
-        let found = messages.lines().find_map(|line| {
-            let message: serde_json::Value = serde_json::from_str(line).ok()?;
-            (message["target"]["name"] == "quality")
-                .then(|| message["executable"].as_str().map(PathBuf::from))?
-        });
-        found.expect("`cargo test --no-run --test quality` names its executable")
-    })
+    EXECUTABLE.get_or_init(|| built(&["test", "--no-run", "--test", "quality"], "quality"))
+}
+
+/// The binary of `xtask/`.
+pub(crate) fn xtask() -> &'static Path {
+    static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
+    EXECUTABLE.get_or_init(|| built(&["build", "--bin", "xtask"], "xtask"))
+}
+
+/// The executable of a target, which Cargo names only to those who ask.
+fn built(command: &[&str], target: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("this test has a path");
+    let profile = own.parent().and_then(Path::parent).and_then(Path::file_name);
+    let profile = profile.and_then(|it| it.to_str()).filter(|it| *it != "debug");
+    let mut cargo = Command::new(env!("CARGO"));
+    // What Cargo tells of this very package, build scripts take for their own, and build anew.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|it| name.to_string_lossy().starts_with(it)) {
+            cargo.env_remove(name);
+        }
+    }
+    // No `-p`: other packages would give dependencies other features, and build them anew.
+    let output = cargo
+        .args(command)
+        .args(["--message-format", "json"])
+        .args(profile.into_iter().flat_map(|it| ["--profile", it]))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo can be started");
+    let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    let found = messages.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        (message["target"]["name"] == target).then(|| message["executable"].as_str().map(PathBuf::from))?
+    });
+    found.expect("cargo names the executable that it built")
 }

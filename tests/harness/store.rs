@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::place::Place;
+use crate::place::{Place, xtask};
 
 #[test]
 fn a_store_where_no_folder_can_be_is_refused() {
@@ -110,9 +110,27 @@ fn a_store_that_is_read_only_is_refused() {
     assert!(told.contains("exit code 101"), "{told}");
 }
 
+/// Who only reads a store need not be able to write it.
+#[test]
+fn a_store_that_is_read_only_is_reported() {
+    let place = Place::with_two_cases();
+    let script = format!(
+        "
+        mkdir disk && mount -t tmpfs none disk
+        export PROOFMARK_STORE=disk/runs.db
+        \"$1\" --test-threads 1 >first 2>&1
+        mount -o remount,ro disk
+        '{}' report || echo exit code $?
+    ",
+        xtask().display()
+    );
+    let Some(told) = with_mounts(&place, &script) else { return };
+    assert!(told.contains("Proofmark report: run 1") && !told.contains("exit code"), "{told}");
+}
+
 #[test]
 fn a_full_disk_is_told_once_and_the_run_can_go_on() {
-    let place = Place::slow(400, 0);
+    let place = Place::many(400);
     let script = "
         mkdir disk && mount -t tmpfs -o size=600k none disk
         export PROOFMARK_STORE=disk/runs.db

@@ -70,6 +70,34 @@ fn weights_of_another_hash_are_told_once() {
     assert_eq!(place.totals(), [0, 0, 2, 0]);
 }
 
+/// The files of a repository of the hub, as `models.lock` recorded them.
+#[test]
+fn every_file_of_a_model_counts() {
+    let commit = ".cache/huggingface/hub/models--o--m/snapshots/c1";
+    let script = "version: 1\notherwise: '42'\n";
+    let entry = |name: &str, text: &str| {
+        let hash = eval::weights::sha256_of_text(text);
+        format!("      - {{ name: {name}, sha256: {hash}, size: {} }}\n", text.len())
+    };
+    let files = [entry("a.yaml", script), entry("b.bin", "weights")].concat();
+    let place = Place::with_two_cases()
+        .write(
+            "models.lock",
+            format!("version: 1\nmodels:\n  tiny:\n    source: hf\n    revision: c1\n    format: x\n    files:\n{files}"),
+        )
+        .write(&format!("{commit}/a.yaml"), script)
+        .write(&format!("{commit}/b.bin"), "weights");
+    place.edit("models.yaml", "{ file: tiny.yaml }", "{ hf: o/m@main, files: [a.yaml, b.bin] }");
+    place.run(&[]).passed();
+    place.put(&format!("{commit}/b.bin"), "WEIGHTS");
+    let ran = place.run(&[]).failed().says("b.bin has sha256");
+    assert_eq!(ran.stdout.matches("has sha256").count(), 1, "{}", ran.told());
+    place.put(&format!("{commit}/b.bin"), "short");
+    place.run(&[]).failed().says("b.bin has 5 bytes, not 7: run `cargo xtask fetch tiny`");
+    std::fs::remove_file(place.path(&format!("{commit}/b.bin"))).unwrap();
+    place.run(&[]).passed().says("not fetched: run `cargo xtask fetch tiny`");
+}
+
 #[test]
 fn a_model_that_cannot_be_loaded_tells_its_story_once() {
     let place =
@@ -82,8 +110,7 @@ fn a_model_that_cannot_be_loaded_tells_its_story_once() {
 #[test]
 fn many_threads_tell_one_story() {
     for _ in 0..10 {
-        let place =
-            Place::slow(100, 0).write("tiny.yaml", "version: 1\nbroken: the file ends in the middle\n");
+        let place = Place::many(100).write("tiny.yaml", "version: 1\nbroken: the file ends in the middle\n");
         let ran = crate::place::Ran::from(place.command(&[]).output().unwrap()).failed();
         assert_eq!(ran.stdout.matches("the file ends in the middle").count(), 1, "{}", ran.told());
         assert_eq!(

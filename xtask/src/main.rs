@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use eval::availability;
+use eval::bless::Blessing;
 use eval::diagnostic::Mistake;
 use eval::lock::Lock;
 use eval::model::{Model, Models};
@@ -254,8 +255,10 @@ fn bless(arguments: &Bless) -> anyhow::Result<ExitCode> {
         None => runs.first(),
     };
     let run = run.context("there is no such run: `cargo test --test quality` makes one")?;
-    let blessed = eval::bless::bless(&plan, &settings.golden, &store.trials(run.id)?, &arguments.cases)?;
-    for golden in &blessed {
+    let trials = store.trials(run.id)?;
+    let Blessing { changed, chosen, outdated } =
+        eval::bless::bless(&plan, &settings.golden, &trials, &arguments.cases)?;
+    for golden in &changed {
         println!("{}", golden.path.display());
         for entry in &golden.accepted {
             println!("  accepted {entry}");
@@ -264,10 +267,18 @@ fn bless(arguments: &Bless) -> anyhow::Result<ExitCode> {
             println!("  dropped  {entry}");
         }
     }
-    if blessed.is_empty() {
+    for name in &outdated {
+        eprintln!("{name}: not accepted, as its case was changed since run {}: run it again", run.id);
+    }
+    if chosen == 0 {
+        let named = arguments.cases.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(" or ");
+        let named = if named.is_empty() { named } else { format!(" whose name contains {named}") };
+        bail!("run {} scored no trial{named}: there is nothing to accept", run.id);
+    }
+    if changed.is_empty() && outdated.is_empty() {
         println!("run {} gave what is accepted already", run.id);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if outdated.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn write_schemas(check: bool) -> anyhow::Result<ExitCode> {

@@ -7,7 +7,18 @@ use crate::diagnostic::Mistake;
 use crate::golden::{self, Entry, Golden};
 use crate::session::entry_of;
 use crate::store::TrialRow;
-use crate::trial::Plan;
+use crate::trial::{Plan, Trial};
+
+/// What blessing did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blessing {
+    /// The goldens that it changed.
+    pub changed: Vec<Blessed>,
+    /// How many scored trials were chosen.
+    pub chosen: usize,
+    /// Names of chosen trials that were left out, as their case was changed since.
+    pub outdated: Vec<String>,
+}
 
 /// What blessing did to one golden.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,22 +49,33 @@ pub enum BlessError {
 
 /// Accepts the scored trials whose names contain one of the filters, or all if there is none.
 ///
-/// Trials whose case changed since the run are left out by their own digests: they would be stale at once.
+/// Trials whose case was changed since the run are left out: what would be accepted of them is stale at once.
 pub fn bless(
     plan: &Plan,
     folder: &Path,
     trials: &[TrialRow],
     filters: &[String],
-) -> Result<Vec<Blessed>, BlessError> {
+) -> Result<Blessing, BlessError> {
+    let now: HashMap<String, Trial> = plan.trials.iter().map(|it| (plan.name(*it), *it)).collect();
+    let is_outdated = |row: &TrialRow| {
+        now.get(&row.name).is_some_and(|it| {
+            let variant = plan.variant(*it);
+            row.case_digest != plan.case(*it).digest(variant) || row.prompt_digest != variant.prompt_digest()
+        })
+    };
+    let mut blessing = Blessing::default();
     let mut entries: BTreeMap<(&str, &str), Vec<Entry>> = BTreeMap::new();
     for row in trials {
         let chosen = filters.is_empty() || filters.iter().any(|it| row.name.contains(it.as_str()));
-        if let Some(entry) = entry_of(row).filter(|_| chosen) {
+        let Some(entry) = entry_of(row).filter(|_| chosen) else { continue };
+        blessing.chosen += 1;
+        if is_outdated(row) {
+            blessing.outdated.push(row.name.clone());
+        } else {
             entries.entry((&row.model, &row.suite)).or_default().push(entry);
         }
     }
     let index = |position: Option<usize>| position.and_then(|it| u32::try_from(it).ok());
-    let mut blessed = Vec::new();
     for ((model, suite), new) in entries {
         let path = golden::path_of(folder, suite, model);
         let old = match Golden::load(&path) {
@@ -84,10 +106,14 @@ pub fn bless(
                 .write(&path)
                 .map_err(|cause| BlessError::Unwritable { path: path.display().to_string(), cause })?;
         }
-        drop(std::fs::remove_file(path.with_extension("snap.new")));
+        let new = path.with_extension("snap.new");
+        // What was proposed of the trials that a filter left out still waits for an answer.
+        if filters.is_empty() || Golden::load(&new).is_ok_and(|it| it.as_ref() == Some(&golden)) {
+            drop(std::fs::remove_file(new));
+        }
         if !accepted.is_empty() || !dropped.is_empty() {
-            blessed.push(Blessed { path, accepted, dropped });
+            blessing.changed.push(Blessed { path, accepted, dropped });
         }
     }
-    Ok(blessed)
+    Ok(blessing)
 }

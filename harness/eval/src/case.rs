@@ -194,7 +194,7 @@ struct Defaults {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WrittenCase {
-    /// Lower-case letters, digits and `-`; unique in its file.
+    /// Lower-case letters, digits, `-`, `_` and `.`; unique in its file.
     id: Spanned<String>,
     /// What is asked, as one user turn.
     prompt: Option<Spanned<String>>,
@@ -393,10 +393,9 @@ pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Opt
             if entries.is_empty() {
                 mistakes.push(mistake("the suite has no case", place));
             }
-            let mut lines = Lines { file, at: 0, line: 1 };
             let mut ids: HashMap<String, usize> = HashMap::new();
             for (index, entry) in entries.iter().enumerate() {
-                let line = lines.of(entry.place());
+                let line = file.line(entry.place());
                 let mut own = Vec::new();
                 let case = read_case(entry, line, &defaults, models, &mut own);
                 // What is no id would not do as a part of a test's name either.
@@ -430,26 +429,6 @@ pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Opt
         cases,
     });
     (suite, all)
-}
-
-/// Counts lines as it goes: places only grow, and a file may have a hundred thousand cases.
-struct Lines<'a> {
-    file: &'a SourceFile,
-    at: usize,
-    line: usize,
-}
-
-impl Lines<'_> {
-    fn of(&mut self, span: Span) -> usize {
-        let start = (span.start as usize).min(self.file.text.len());
-        if start >= self.at {
-            let between = &self.file.text.as_bytes()[self.at..start];
-            self.line += between.iter().filter(|byte| **byte == b'\n').count();
-            self.at = start;
-            return self.line;
-        }
-        self.file.line(span)
-    }
 }
 
 fn mistake(message: impl Into<String>, span: Span) -> Malformed {

@@ -95,7 +95,7 @@ impl Golden {
         let file = SourceFile::load(path)?;
         // A response's own carriage returns are escaped: those that are left are a checkout's.
         let text = file.text.replace("\r\n", "\n");
-        let file = SourceFile { text: without_header(&text).into(), ..file };
+        let file = SourceFile::new(file.name, without_header(&text));
         Self::read(&file).map(Some).map_err(|malformed| {
             let help = malformed.help.unwrap_or_else(|| {
                 "`cargo xtask bless` writes it anew from the last run; `git checkout` brings the old one back".to_owned()

@@ -17,7 +17,8 @@ pub type Open = dyn Fn(&Model, &Weights) -> Result<Arc<dyn Backend>, String> + S
 pub(crate) struct Pool {
     slots: Vec<Slot>,
     open: Box<Open>,
-    loaded: Mutex<usize>,
+    /// Whether a model is loaded.
+    taken: Mutex<bool>,
     room: Condvar,
     meter: Meter,
 }
@@ -74,7 +75,7 @@ impl Pool {
         Self {
             slots: trials.iter().map(slot).collect(),
             open,
-            loaded: Mutex::new(0),
+            taken: Mutex::new(false),
             room: Condvar::new(),
             meter: Meter::open(),
         }
@@ -94,7 +95,7 @@ impl Pool {
             State::Failed(failure) => return Err(failure.clone()),
             State::Unopened | State::Closed => {}
         }
-        self.wait_for_room();
+        let room = self.take_room();
         machine::reset_peak_memory();
         let opened = weights::verify(model, weights).map_err(|error| error.to_string()).and_then(|sha256| {
             let backend = (self.open)(model, weights)?;
@@ -103,7 +104,7 @@ impl Pool {
         match opened {
             Ok(opened) => {
                 let opened = Arc::new(opened);
-                *lock(&self.loaded) += 1;
+                room.keep();
                 *state = State::Open(Arc::clone(&opened));
                 Ok(opened)
             }
@@ -115,13 +116,18 @@ impl Pool {
         }
     }
 
-    /// Waits until no other model is loaded: two at once would slow each other, and neither's speed nor memory would
-    /// be its own. Trials are begun in the order of their models, so those of the other one all have a thread.
-    fn wait_for_room(&self) {
-        let mut loaded = lock(&self.loaded);
-        while *loaded > 0 {
-            loaded = self.room.wait(loaded).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// Waits until no other model is loaded, and keeps the next one out: two at once would slow each other, and
+    /// neither's speed nor memory would be its own. Trials are begun in the order of their models, so those of the
+    /// other one all have a thread.
+    fn take_room(&self) -> Room<'_> {
+        let taken = lock(&self.taken);
+        *self.room.wait_while(taken, |taken| *taken).unwrap_or_else(PoisonError::into_inner) = true;
+        Room(self)
+    }
+
+    fn give_room(&self) {
+        *lock(&self.taken) = false;
+        self.room.notify_one();
     }
 
     /// Remembers that a model could not be loaded: the other trials need not try. Gives what the first of them met.
@@ -129,10 +135,7 @@ impl Pool {
         let mut state = lock(&self.slots[position].state);
         match &*state {
             State::Failed(first) => return first.clone(),
-            State::Open(_) => {
-                *lock(&self.loaded) -= 1;
-                self.room.notify_all();
-            }
+            State::Open(_) => self.give_room(),
             State::Unopened | State::Closed => {}
         }
         *state = State::Failed(failure.clone());
@@ -152,9 +155,24 @@ impl Pool {
         let energy = opened.energy.as_ref().zip(self.meter.read()).map(|(before, now)| now.since(before));
         let peak_bytes = load.and_then(|_| machine::peak_memory());
         drop(opened);
-        *lock(&self.loaded) -= 1;
-        self.room.notify_all();
+        self.give_room();
         Some(Spent { load, peak_bytes, energy })
+    }
+}
+
+/// The room for a model; another one may have it if this is dropped, as where opening fails or panics.
+struct Room<'a>(&'a Pool);
+
+impl Room<'_> {
+    /// Leaves the room to the model until [`Pool::give_room`].
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.give_room();
     }
 }
 

@@ -5,11 +5,12 @@
 //! answers:
 //!   - { when: "2 + 2", say: "4" }       # the first whose text stands in the prompt
 //!   - { when: "the impossible", fail: "no luck" }
+//!   - { when: "in a while", say: "now", hold: gate }   # waits as long as the file `gate` is there
 //! otherwise: "I do not know."
 //! delay_ms: 5                           # before each answer
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -20,6 +21,9 @@ use crate::backend::{
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::weights::sha256_of_text;
 use crate::yaml;
+
+/// Between two looks at the file that an answer waits for.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Canned answers.
 #[derive(Debug)]
@@ -50,18 +54,24 @@ struct Answer {
     when: String,
     say: Option<String>,
     fail: Option<String>,
+    /// A file, relative to the script: the answer waits as long as it is there.
+    hold: Option<PathBuf>,
 }
 
 impl Scripted {
     /// Reads a script.
     pub fn load(path: &Path) -> Result<Self, Box<Mistake>> {
         let file = SourceFile::load(path)?;
-        let script: Script = yaml::parse(&file.text)
+        let mut script: Script = yaml::parse(&file.text)
             .and_then(|root| yaml::read(&root))
             .map_err(|malformed| Box::new(file.mistake(malformed)))?;
         if script.version != 1 {
             let message = format!("a script has version 1, not {}", script.version);
             return Err(Box::new(Mistake::of_file(&file.name, message, None)));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for hold in script.answers.iter_mut().filter_map(|it| it.hold.as_mut()) {
+            *hold = folder.join(&*hold);
         }
         let numerics =
             Numerics { engine: "scripted".to_owned(), revision: script.revision, path: "any".to_owned() };
@@ -70,8 +80,11 @@ impl Scripted {
 
     fn say(&self, messages: &[Message]) -> Result<&str, BackendError> {
         let prompt = text(messages);
-        for Answer { when, say, fail } in &self.script.answers {
+        for Answer { when, say, fail, hold } in &self.script.answers {
             if prompt.contains(when) {
+                while hold.as_ref().is_some_and(|it| it.exists()) {
+                    std::thread::sleep(LOOK);
+                }
                 return match (say, fail) {
                     (Some(say), _) => Ok(say),
                     (None, Some(fail)) => Err(BackendError::Failed(fail.clone())),

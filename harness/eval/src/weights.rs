@@ -68,8 +68,8 @@ impl Cache {
 pub struct Weights {
     /// The files; the first is the one that a single-file model consists of.
     pub files: Vec<PathBuf>,
-    /// SHA-256 that the first file should have, where it is known.
-    pub sha256: Option<String>,
+    /// SHA-256 that each of them should have, where it is known.
+    pub sha256: Vec<Option<String>>,
     /// Bytes of all of them.
     pub size: u64,
 }
@@ -155,10 +155,11 @@ pub fn locate(model: &Model, lock: &Lock, cache: &Cache) -> Result<Weights, NoWe
                 if paths.is_empty() || !paths.iter().all(|it| it.exists()) {
                     continue;
                 }
-                Ok(Weights {
-                    files: paths,
-                    sha256: files.first().map(|it| it.sha256.clone()),
-                    size: files.iter().map(|it| it.size).sum(),
+                let sizes = paths.iter().zip(files).map(|(path, it)| check_size(model, path, it.size));
+                sizes.collect::<Result<Vec<_>, _>>().map(|sizes| Weights {
+                    files: paths.clone(),
+                    sha256: files.iter().map(|it| Some(it.sha256.clone())).collect(),
+                    size: sizes.iter().sum(),
                 })
             }
         };
@@ -195,33 +196,45 @@ fn file_weights(model: &Model, path: &Path, sha256: Option<&str>) -> Result<Weig
     let Ok(metadata) = path.metadata() else {
         return Err(NoWeights::NotFetched(model.name.clone(), String::new()));
     };
-    if let Some(wanted) = model.size
-        && wanted != metadata.len()
-        && model.backend == BackendKind::Candle
-    {
-        return Err(NoWeights::WrongSize {
-            model: model.name.clone(),
-            path: path.display().to_string(),
-            wanted,
-            found: metadata.len(),
-        });
-    }
-    Ok(Weights { files: vec![path.to_owned()], sha256: sha256.map(str::to_owned), size: metadata.len() })
+    // The size of a scripted model's answers says nothing about weights.
+    let wanted = model.size.filter(|_| model.backend == BackendKind::Candle);
+    let size = check_size(model, path, wanted.unwrap_or(metadata.len()))?;
+    Ok(Weights { files: vec![path.to_owned()], sha256: vec![sha256.map(str::to_owned)], size })
 }
 
-/// Reads the first file once and compares its hash; gives it.
+fn check_size(model: &Model, path: &Path, wanted: u64) -> Result<u64, NoWeights> {
+    let found = path.metadata().map_err(|error| unreadable(path, &error))?.len();
+    if found == wanted {
+        return Ok(found);
+    }
+    let path = path.display().to_string();
+    Err(NoWeights::WrongSize { model: model.name.clone(), path, wanted, found })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> NoWeights {
+    NoWeights::Unreadable(format!("{} cannot be read: {error}", path.display()))
+}
+
+/// Reads every file once and compares its hash; gives what the model's bytes are known by: the hash of its one file,
+/// or the hash of the list of its files' hashes.
 pub fn verify(model: &Model, weights: &Weights) -> Result<String, NoWeights> {
-    let path = weights.files.first().ok_or_else(|| NoWeights::Unreadable("there is no file".to_owned()))?;
-    let found = sha256_of(path)
-        .map_err(|error| NoWeights::Unreadable(format!("{} cannot be read: {error}", path.display())))?;
-    match &weights.sha256 {
-        Some(wanted) if *wanted != found => Err(NoWeights::WrongHash {
-            model: model.name.clone(),
-            path: path.display().to_string(),
-            wanted: wanted.clone(),
-            found,
-        }),
-        _ => Ok(found),
+    let mut hashes = Vec::new();
+    for (path, wanted) in weights.files.iter().zip(&weights.sha256) {
+        let found = sha256_of(path).map_err(|error| unreadable(path, &error))?;
+        if let Some(wanted) = wanted.as_ref().filter(|it| **it != found) {
+            return Err(NoWeights::WrongHash {
+                model: model.name.clone(),
+                path: path.display().to_string(),
+                wanted: wanted.clone(),
+                found,
+            });
+        }
+        hashes.push(found);
+    }
+    match hashes.as_slice() {
+        [] => Err(NoWeights::Unreadable("there is no file".to_owned())),
+        [only] => Ok(only.clone()),
+        several => Ok(sha256_of_text(&several.join("\n"))),
     }
 }
 

@@ -78,12 +78,15 @@ pub const LARGEST_FILE: u64 = 32 << 20;
 /// Levels of lists and maps in one another.
 const DEEPEST: usize = 64;
 
+/// Aliases, and anchors.
+const MOST_ALIASES: usize = 1_000;
+
 /// Reads a file's text into a tree.
 pub fn parse(text: &str) -> Result<Node, Malformed> {
     if text.len() as u64 > LARGEST_FILE {
         return Err(Malformed {
             message: format!(
-                "{} MB of YAML in one file, more than the {} MB that are read",
+                "{} MiB of YAML in one file, more than the {} MiB that are read",
                 text.len() >> 20,
                 LARGEST_FILE >> 20
             ),
@@ -98,8 +101,8 @@ pub fn parse(text: &str) -> Result<Node, Malformed> {
             max_events: 8_000_000,
             max_nodes: 4_000_000,
             max_total_scalar_bytes: 64 << 20,
-            max_aliases: 1_000,
-            max_anchors: 1_000,
+            max_aliases: MOST_ALIASES,
+            max_anchors: MOST_ALIASES,
         },
         with_snippet: false,
         strict_booleans: true,
@@ -119,6 +122,7 @@ pub fn parse(text: &str) -> Result<Node, Malformed> {
 
 fn malformed(error: &serde_yaml::Error, text: &str) -> Malformed {
     use serde_yaml::Error;
+    use serde_yaml::budget::BudgetBreach;
     let error = error.without_snippet();
     let span = error.location().and_then(|at| {
         // What the scanner refuses has a line and a column only.
@@ -127,7 +131,25 @@ fn malformed(error: &serde_yaml::Error, text: &str) -> Malformed {
         // An error at the end of the file points past its last byte.
         Some(Span { start: span.start.min(u32::try_from(text.len()).unwrap_or(u32::MAX)), ..span })
     });
-    let (message, help) = match error {
+    let deep = || (format!("lists and mappings are nested more than {DEEPEST} levels deep"), None);
+    let cause = match error {
+        Error::AliasError { error, .. } => error,
+        other => other,
+    };
+    let (message, help) = match cause {
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => deep(),
+        Error::Budget { breach: BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. }, .. } => {
+            (format!("more than {MOST_ALIASES} aliases or anchors"), Some("write out what is repeated"))
+        }
+        Error::Budget { .. } => {
+            ("the file holds more values than are read".to_owned(), Some("split it into several files"))
+        }
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => {
+            ("aliases repeat more than is read".to_owned(), Some("write out what is repeated"))
+        }
         Error::DuplicateMappingKey { key: Some(key), .. } => (format!("`{key}` stands twice"), None),
         Error::MergeKeyNotAllowed { .. } => {
             ("merge keys are not read".to_owned(), Some("write the keys out"))
@@ -141,6 +163,9 @@ fn malformed(error: &serde_yaml::Error, text: &str) -> Malformed {
             }
             if let Some(head) = message.split_once(": line ").map(|(head, _)| head.to_owned()) {
                 message = head;
+            }
+            if message == "recursion limit exceeded" {
+                message = deep().0;
             }
             let help = (message.contains("mapping values are not allowed"))
                 .then_some("text with a colon and a space in it stands in quotes");

@@ -122,14 +122,11 @@ impl Session {
         }
         options.run.planned = chosen.len();
         options.run.partial = options.partial;
-        let taken_up = if options.resume { take_up(&store, &mut notes)? } else { None };
+        let taken_up = if options.resume { take_up(&store, &plan, chosen, &mut notes)? } else { None };
         let mut resumed = HashMap::new();
         let (run, alive) = match taken_up {
-            Some((row, alive)) => {
-                let known: HashSet<String> = chosen.iter().map(|it| plan.name(plan.trials[*it])).collect();
-                let (kept, gone): (Vec<_>, Vec<_>) =
-                    store.trials(row.id)?.into_iter().partition(|it| known.contains(&it.name));
-                store.forget(row.id, &gone.into_iter().map(|it| it.name).collect::<Vec<_>>())?;
+            Some(TakenUp { row, alive, kept, gone }) => {
+                store.forget(row.id, &gone)?;
                 notes.push(format!(
                     "run {} goes on: {} of {} trials are there",
                     row.id,
@@ -425,10 +422,38 @@ impl Session {
     }
 }
 
+/// A run that did not end, and what it has so far.
+struct TakenUp {
+    row: RunRow,
+    alive: Alive,
+    kept: Vec<TrialRow>,
+    /// Names of trials that are planned no more.
+    gone: Vec<String>,
+}
+
 /// The newest run that did not end, if nobody is at work on it.
-fn take_up(store: &Store, notes: &mut Vec<String>) -> Result<Option<(RunRow, Alive)>, StoreError> {
+fn take_up(
+    store: &Store,
+    plan: &Plan,
+    chosen: &[usize],
+    notes: &mut Vec<String>,
+) -> Result<Option<TakenUp>, StoreError> {
     match store.unfinished()? {
-        Some(Ok(found)) => Ok(Some(found)),
+        Some(Ok((row, alive))) => {
+            let known: HashSet<String> = chosen.iter().map(|it| plan.name(plan.trials[*it])).collect();
+            let (kept, gone): (Vec<_>, Vec<_>) =
+                store.trials(row.id)?.into_iter().partition(|it| known.contains(&it.name));
+            let gone: HashSet<String> = gone.into_iter().map(|it| it.name).collect();
+            // A part of a run must not throw the rest away.
+            if !gone.is_empty() && plan.trials.iter().any(|it| gone.contains(&plan.name(*it))) {
+                notes.push(format!(
+                    "run {} has trials that a filter leaves out now: it is kept as it is, this is a new run",
+                    row.id
+                ));
+                return Ok(None);
+            }
+            Ok(Some(TakenUp { row, alive, kept, gone: gone.into_iter().collect() }))
+        }
         Some(Err(pid)) => {
             notes.push(format!(
                 "process {pid} is still at work on the run that did not end: this is a new run"

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use thiserror::Error;
 
+use crate::response::timed;
 pub use rows::{ModelRow, NewRun, Outcome, RunRow, TrialRow};
 use rows::{RUN_COLUMNS, TABLES, integer, json, model_row, run_row, trial_row};
 
@@ -89,7 +92,36 @@ impl From<rusqlite::Error> for Unready {
 }
 
 fn is_busy(cause: &rusqlite::Error) -> bool {
-    matches!(cause.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    // The last of them is what SQLite says when too many open a store at once.
+    matches!(
+        cause.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
+    )
+}
+
+/// A connection that only reads, and the version of the tables.
+fn reader(path: &Path) -> rusqlite::Result<(Connection, i64)> {
+    versioned(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+}
+
+/// The same where no lock can be taken, as the folder cannot be written. `None` if a run is at work on the store or
+/// was killed there: what it wrote last is beside the file, and would be missed.
+fn frozen(path: &Path) -> Option<rusqlite::Result<(Connection, i64)>> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if Path::new(&log).metadata().is_ok_and(|it| it.len() > 0) {
+        return None;
+    }
+    let name = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags);
+    Some(connection.and_then(versioned))
+}
+
+fn versioned(connection: Connection) -> rusqlite::Result<(Connection, i64)> {
+    connection.busy_timeout(PATIENCE)?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((connection, version))
 }
 
 impl Store {
@@ -102,12 +134,13 @@ impl Store {
         let mut store = Self { path: path.to_owned(), connection: Mutex::new(connection) };
         let mut waited = Duration::ZERO;
         loop {
-            match store.prepare() {
+            let (ready, took) = timed(|| store.prepare());
+            waited += took + PAUSE;
+            match ready {
                 Ok(()) => return Ok(store),
                 // The switch to WAL does not wait for others, whatever the busy timeout says.
                 Err(Unready::Sqlite(cause)) if is_busy(&cause) && waited < PATIENCE => {
                     std::thread::sleep(PAUSE);
-                    waited += PAUSE;
                 }
                 Err(Unready::Sqlite(cause)) => return Err(Self::broken(path, "written", &cause)),
                 Err(Unready::Version(found)) => {
@@ -117,17 +150,26 @@ impl Store {
         }
     }
 
-    /// Opens a store that is there, to read it.
+    /// Opens a store that is there, to read it: it may be where nobody can write.
     pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
-        if path.exists() {
-            return Self::open(path);
-        }
-        Err(StoreError::File {
+        let unread = |cause: &str| StoreError::File {
             path: path.display().to_string(),
             action: "read",
-            cause: "there is no such file".to_owned(),
+            cause: cause.to_owned(),
             help: "run `cargo test --test quality`, or set PROOFMARK_STORE".to_owned(),
-        })
+        };
+        if !path.exists() {
+            return Err(unread("there is no such file"));
+        }
+        let opened = reader(path).or_else(|cause| match cause.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => frozen(path).unwrap_or(Err(cause)),
+            _ => Err(cause),
+        });
+        match opened.map_err(|cause| Self::broken(path, "read", &cause))? {
+            (connection, VERSION) => Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) }),
+            (_, 0) => Err(unread("no run was ever stored in it")),
+            (_, found) => Err(StoreError::Version { path: path.display().to_string(), found }),
+        }
     }
 
     /// Sets the connection up, and makes the tables of a new store.
@@ -172,7 +214,9 @@ impl Store {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 "it is no store: move it away, or set PROOFMARK_STORE"
             }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it",
+            _ if is_busy(cause) => {
+                "another process holds it: wait for it, or set PROOFMARK_STORE to another file"
+            }
             _ => "set PROOFMARK_STORE to another file",
         };
         StoreError::File {

@@ -46,12 +46,16 @@ fn likelihood(logprob: f64, tokens: u32) -> Likelihood {
 #[track_caller]
 fn check_fast(written: &str, answer: &str) {
     let rubric = rubric(written);
-    let start = std::time::SystemTime::now();
-    let judgement = rubric.grade(&Evidence { text: answer, likelihoods: &[] });
-    let took = start.elapsed().unwrap();
-    assert!(matches!(judgement, Judgement::Scored(_)));
-    // Far above what it takes, as other tests run at the same time; far below what anything quadratic would take.
-    assert!(took.as_secs() < 5, "{written} of {answer:.40}… took {took:?}");
+    let took = || {
+        let start = std::time::SystemTime::now();
+        let judgement = rubric.grade(&Evidence { text: answer, likelihoods: &[] });
+        assert!(matches!(judgement, Judgement::Scored(_)));
+        start.elapsed().unwrap_or_default()
+    };
+    // Far above what it takes, far below what anything quadratic would take. A busy machine may be as slow once, but
+    // hardly each time.
+    let fastest = (0..5).map(|_| took()).find(|it| it.as_secs() < 5);
+    assert!(fastest.is_some(), "{written} of {answer:.40}… takes 5 s or more");
 }
 
 /// A megabyte of each, made of what graders look for.

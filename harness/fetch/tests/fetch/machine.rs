@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::process::Command;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use eval::diagnostic::SourceFile;
@@ -39,14 +39,14 @@ fn the_second_of_two_fetches_waits_and_finds_it_there() {
     let (asked, may_go) = (Mutex::new(asked), Mutex::new(may_go));
     let server = Server::new(move |it, _| {
         asked.lock().unwrap().send(()).unwrap();
-        may_go.lock().unwrap().recv_timeout(Duration::from_secs(20)).unwrap();
+        may_go.lock().unwrap().recv_timeout(Duration::from_mins(1)).unwrap();
         Answer::ranged(&content, it)
     });
     let text = format!(
         "version: 1\nmodels:\n  m:\n    family: none\n    class: small\n    {}\n",
         entry(&server, &bytes).replace('\n', "\n    ")
     );
-    let file = SourceFile { name: "models.yaml".to_owned(), text: Arc::from(text) };
+    let file = SourceFile::new("models.yaml", text);
     let models = Models::read(&world.folder.path().join("models.yaml"), &file).unwrap();
     let fetch = |progress: &dyn Progress| {
         let models: Vec<_> = models.models.iter().collect();
@@ -58,7 +58,7 @@ fn the_second_of_two_fetches_waits_and_finds_it_there() {
     let heard = Heard::default();
     let (first, second) = std::thread::scope(|scope| {
         let first = scope.spawn(|| fetch(&*fetch::silent()));
-        has_asked.recv_timeout(Duration::from_secs(20)).unwrap();
+        has_asked.recv_timeout(Duration::from_mins(1)).unwrap();
         let second = scope.spawn(|| fetch(&heard));
         while heard.0.lock().unwrap().is_empty() {
             std::thread::sleep(Duration::from_millis(5));
