@@ -108,8 +108,9 @@ fn measure(criterion: &mut Criterion, model: &Model, weights: &Weights, short: b
 }
 
 fn open(weights: &Weights) -> Arc<dyn Backend> {
-    let opened = engine::open(&weights.files[0], engine::Options::default())
-        .and_then(|engine| engine.load().map(|()| engine));
+    // A prompt that was read before must be read again: what is found in a cache is no speed.
+    let options = engine::Options { cold: true, ..engine::Options::default() };
+    let opened = engine::open(&weights.files[0], options).and_then(|engine| engine.load().map(|()| engine));
     Arc::new(opened.unwrap_or_else(|error| refuse(&error.to_string())))
 }
 

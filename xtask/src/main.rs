@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands speak to their user")]
 
 mod ci;
+mod parity;
 mod quickstart;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ enum Command {
     Report(Report),
     /// Accept what the last run gave as the new goldens
     Bless(Bless),
+    /// Compare the logits of checkpoints with reference logits
+    Parity(parity::Parity),
     /// Write the JSON Schemas of case files and models.yaml
     Schema {
         /// Only look whether they are up to date
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Command::Models => list_models(),
         Command::Report(arguments) => show_report(&arguments),
         Command::Bless(arguments) => bless(&arguments),
+        Command::Parity(arguments) => Ok(parity::run(&arguments)),
         Command::Schema { check } => write_schemas(check),
         Command::Ci => ci::run(),
     };

@@ -12,7 +12,7 @@ use crate::checkpoint::{self, Checkpoint, Matrix, Rows};
 use crate::kernels::attention::{Attention, BLOCK, Cache, Place, Turns};
 use crate::kernels::pack::Packed;
 use crate::kernels::rows;
-use crate::ops::{Activate, Attend, Linear, Machine, Norm};
+use crate::ops::{Activate, Add, Attend, Linear, Machine, Norm};
 use crate::spec::{Experts, NormKind, Positions, QueryKeyNorm, Residual, Spec};
 
 /// A model's weights, ready to compute with.
@@ -169,7 +169,7 @@ impl Decoder {
                 places: step.places,
                 machine: &self.machine,
             };
-            states = self.layer(layer, &attend, states)?;
+            states = self.layer(layer, &attend, &states)?;
         }
         let states = states.index_select(&Tensor::new(step.wanted, &Device::Cpu)?, 0)?;
         let logits = self.head.as_ref().unwrap_or(&self.embedding).forward(&self.norm.forward(&states)?)?;
@@ -178,7 +178,7 @@ impl Decoder {
             None => logits,
         };
         match self.spec.logit_cap {
-            Some(cap) => (logits / f64::from(cap))?.tanh()? * f64::from(cap),
+            Some(cap) => capped(&logits, f64::from(cap)),
             None => Ok(logits),
         }
     }
@@ -230,20 +230,24 @@ impl Decoder {
         }
     }
 
-    fn layer(&self, layer: &Layer, attend: &Attend<'_>, states: Tensor) -> Result<Tensor> {
-        let normed = layer.norm.forward(&states)?;
+    fn layer(&self, layer: &Layer, attend: &Attend<'_>, states: &Tensor) -> Result<Tensor> {
+        let normed = layer.norm.forward(states)?;
         let attended = layer.output.forward(&attend.forward(&layer.qkv.forward(&normed)?)?)?;
+        let add = Add(&self.machine);
         match self.spec.residual {
             Residual::Serial | Residual::SerialPostNorms => {
-                let states = (states + after(layer.post_attention_norm.as_ref(), &attended)?)?;
+                let attended = after(layer.post_attention_norm.as_ref(), &attended)?;
+                let states = add.forward(states, &attended)?;
                 let normed = after(layer.mlp_norm.as_ref(), &states)?;
-                let mixed = self.mlp(layer, &normed)?;
-                states + after(layer.post_mlp_norm.as_ref(), &mixed)?
+                let mixed = after(layer.post_mlp_norm.as_ref(), &self.mlp(layer, &normed)?)?;
+                add.forward(&states, &mixed)
             }
-            Residual::ParallelOneNorm => (states + attended)? + self.mlp(layer, &normed)?,
+            Residual::ParallelOneNorm => {
+                add.forward(&add.forward(states, &attended)?, &self.mlp(layer, &normed)?)
+            }
             Residual::ParallelTwoNorms => {
-                let normed = after(layer.mlp_norm.as_ref(), &states)?;
-                (states + attended)? + self.mlp(layer, &normed)?
+                let normed = after(layer.mlp_norm.as_ref(), states)?;
+                add.forward(&add.forward(states, &attended)?, &self.mlp(layer, &normed)?)
             }
         }
     }
@@ -254,6 +258,16 @@ impl Decoder {
             _ => layer.mlps[0].forward(normed),
         }
     }
+}
+
+/// `cap * tanh(logits / cap)`, by a tanh that is the same on every CPU.
+#[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
+fn capped(logits: &Tensor, cap: f64) -> Result<Tensor> {
+    let mut numbers = logits.flatten_all()?.to_vec1::<f32>()?;
+    for it in &mut numbers {
+        *it = (cap * libm::tanh(f64::from(*it) / cap)) as f32;
+    }
+    Tensor::from_vec(numbers, logits.shape(), &Device::Cpu)
 }
 
 fn after(norm: Option<&Norm>, states: &Tensor) -> Result<Tensor> {

@@ -36,6 +36,8 @@ pub struct Options {
     pub dense: bool,
     /// Threads that compute; `None` for as many as the machine has.
     pub threads: Option<usize>,
+    /// Computes every prompt from its first token, also where another began alike: for measurements.
+    pub cold: bool,
 }
 
 /// Bytes of memory that a model needs.
@@ -183,7 +185,7 @@ impl Engine {
                 let decoder = Decoder::load(&checkpoint, Arc::new(machine()?), self.options.dense)?;
                 let blocks = blocks(&self.spec, self.context);
                 let blocks = u32::try_from(blocks).map_err(|_| format!("a cache of {blocks} blocks"))?;
-                Scheduler::start(decoder, blocks).map_err(|err| err.to_string())
+                Scheduler::start(decoder, blocks, self.options.cold).map_err(|err| err.to_string())
             };
             let scheduler = load().map_err(|reason: String| BackendError::Load(reason))?;
             Ok(Loaded { scheduler, time: begin.elapsed() })

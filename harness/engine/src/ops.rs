@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Error, Layout, Result, Shape, Tensor};
 
 use crate::kernels::Path;
 use crate::kernels::attention::{self, Attention, Cache, Place};
@@ -127,6 +127,38 @@ impl CustomOp1 for Norm {
         let mut output = vec![0.0; states.len()];
         self.norm.apply(self.machine.path, &self.machine.pool, states, &mut output);
         Ok((CpuStorage::F32(output), layout.shape().clone()))
+    }
+}
+
+/// Sums of states: candle's own would keep threads of its own busy beside ours.
+pub(crate) struct Add<'m>(pub(crate) &'m Machine);
+
+impl Add<'_> {
+    /// Two tensors of one shape.
+    pub(crate) fn forward(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        a.apply_op2_no_bwd(b, self)
+    }
+}
+
+impl CustomOp2 for Add<'_> {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        if a_layout.shape() != b_layout.shape() {
+            return Err(Error::msg(format!("{:?} and {:?} are added", a_layout.shape(), b_layout.shape())));
+        }
+        let (a, b) = (numbers(a, a_layout)?, numbers(b, b_layout)?);
+        let mut output = vec![0.0; a.len()];
+        rows::add(&self.0.pool, a, b, &mut output);
+        Ok((CpuStorage::F32(output), a_layout.shape().clone()))
     }
 }
 

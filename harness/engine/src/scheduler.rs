@@ -76,8 +76,8 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts it, with room for this many blocks of keys and values.
-    pub(crate) fn start(decoder: Decoder, blocks: u32) -> std::io::Result<Self> {
+    /// Starts it, with room for this many blocks of keys and values; `cold` shares none between requests.
+    pub(crate) fn start(decoder: Decoder, blocks: u32, cold: bool) -> std::io::Result<Self> {
         let (jobs, incoming) = mpsc::channel();
         let thread = std::thread::Builder::new().name("engine-scheduler".to_owned()).spawn(move || {
             let cache = KeysValues::new(decoder.spec(), blocks as usize);
@@ -86,6 +86,7 @@ impl Scheduler {
                 cache,
                 decoder,
                 waiting: VecDeque::new(),
+                cold,
                 running: Vec::new(),
             };
             state.run(&incoming);
@@ -228,6 +229,8 @@ impl Sequence {
 }
 
 struct State {
+    /// Whether nothing is shared between requests.
+    cold: bool,
     decoder: Decoder,
     cache: KeysValues,
     blocks: Blocks,
@@ -274,8 +277,9 @@ impl State {
         let mut next = 0;
         while self.running.len() < RUNNING && next < self.waiting.len() {
             let sequence = &self.waiting[next];
-            let mut table = self.blocks.lookup(sequence.shareable());
-            if self.is_coming(sequence, table.computed()) {
+            let mut table =
+                if self.cold { Table::default() } else { self.blocks.lookup(sequence.shareable()) };
+            if !self.cold && self.is_coming(sequence, table.computed()) {
                 self.blocks.free(table);
                 next += 1;
                 continue;

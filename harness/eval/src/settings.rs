@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::yaml::nearest;
 
 /// The variables that are read, with what they mean.
-pub const VARIABLES: [(&str, &str); 11] = [
+pub const VARIABLES: [(&str, &str); 12] = [
     ("PROOFMARK_MODELS", "the file of models; `models.yaml` unless set"),
     ("PROOFMARK_CASES", "the folder of cases; `cases` unless set"),
     ("PROOFMARK_GOLDEN", "the folder of goldens; `golden` beside the cases unless set"),
@@ -20,6 +20,10 @@ pub const VARIABLES: [(&str, &str); 11] = [
     ("PROOFMARK_TAGS", "only cases with one of these tags, separated by commas"),
     ("PROOFMARK_ACCEPT_LICENSE", "terms that are accepted for fetching, separated by commas: `gemma`"),
     ("PROOFMARK_OFFLINE", "1: `cargo xtask fetch` uses no network"),
+    (
+        "PROOFMARK_CPU",
+        "`portable`, `avx2` or `avx512`: the instructions that models are computed with; the widest there are unless set",
+    ),
     ("PROOFMARK_BENCH", "`short`: `cargo bench` measures less, for a first look"),
 ];
 

@@ -18,6 +18,8 @@ pub(crate) trait Lanes: Copy {
     type F: Copy;
     /// Sixteen `i32`.
     type I: Copy;
+    /// Four small whole numbers for each of sixteen rows.
+    type Q: Copy;
 
     unsafe fn splat(value: f32) -> Self::F;
     unsafe fn load(from: *const f32) -> Self::F;
@@ -43,15 +45,20 @@ pub(crate) trait Lanes: Copy {
     unsafe fn store_i8(to: *mut i8, value: Self::F);
 
     unsafe fn to_f32(a: Self::I) -> Self::F;
-    unsafe fn add_i32(a: Self::I, b: Self::I) -> Self::I;
-    unsafe fn sub_i32(a: Self::I, b: i32) -> Self::I;
-    /// For each of sixteen rows the sum of 16 products of weights from 0 to 15 and activations from -127 to 127.
-    ///
-    /// `weights` are 128 bytes: pairs of groups of four elements, the first group of a pair in the low halves of the
-    /// bytes; each group has its four elements of row 0, then those of row 1, and so on.
-    unsafe fn dot_four(weights: *const u8, activations: *const i8) -> Self::I;
-    /// The same for weights from -128 to 127 in 256 bytes; `sum` is that of the activations.
-    unsafe fn dot_eight(weights: *const i8, activations: *const i8, sum: i32) -> Self::I;
+    unsafe fn splat_i32(value: i32) -> Self::I;
+    /// Sixteen rows' weights from 0 to 15 of two groups of four columns, from 64 bytes: the first group in the low
+    /// halves of the bytes, four of row 0, then four of row 1, and so on.
+    unsafe fn load_four(from: *const u8) -> [Self::Q; 2];
+    /// Sixteen rows' weights from -128 to 127 of a group of four columns, from 64 bytes.
+    unsafe fn load_eight(from: *const u8) -> Self::Q;
+    /// Adds to each row's sum the products of a group of [`Self::load_four`] and four activations from -127 to 127.
+    unsafe fn dot_four(sum: Self::I, weights: Self::Q, activations: *const i8) -> Self::I;
+    /// What sums of [`Self::dot_eight`] start with; `total` is the sum of all activations that will come.
+    unsafe fn start_eight(total: i32) -> Self::I;
+    /// As [`Self::dot_four`], of [`Self::load_eight`].
+    unsafe fn dot_eight(sum: Self::I, weights: Self::Q, activations: *const i8) -> Self::I;
+    /// Asks for a line of memory that will be read soon; it may lie anywhere.
+    unsafe fn prefetch(from: *const u8);
 
     /// The sum of all lanes, halves added to halves: 0 + 8, 1 + 9, …; then 0 + 4, …
     #[inline(always)]
@@ -68,18 +75,19 @@ pub(crate) trait Lanes: Copy {
         lanes[0]
     }
 
-    /// The largest of all lanes.
+    /// The largest of all lanes, found as [`Self::sum`] sums up.
     #[inline(always)]
     unsafe fn largest(a: Self::F) -> f32 {
         let mut lanes = [0.0; LANES];
         unsafe { Self::store(lanes.as_mut_ptr(), a) };
-        let mut largest = lanes[0];
-        for lane in &lanes[1..] {
-            if *lane > largest {
-                largest = *lane;
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                lanes[lane] = if lanes[lane] > lanes[lane + half] { lanes[lane] } else { lanes[lane + half] };
             }
+            half /= 2;
         }
-        largest
+        lanes[0]
     }
 }
 
@@ -97,6 +105,7 @@ fn each(a: F, b: F, work: impl Fn(f32, f32) -> f32) -> F {
 impl Lanes for Portable {
     type F = F;
     type I = [i32; LANES];
+    type Q = [[i8; 4]; LANES];
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> F {
@@ -186,45 +195,45 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn add_i32(a: [i32; LANES], b: [i32; LANES]) -> [i32; LANES] {
-        std::array::from_fn(|lane| a[lane] + b[lane])
+    unsafe fn splat_i32(value: i32) -> [i32; LANES] {
+        [value; LANES]
     }
 
     #[inline(always)]
-    unsafe fn sub_i32(a: [i32; LANES], b: i32) -> [i32; LANES] {
-        a.map(|it| it - b)
+    #[expect(clippy::cast_possible_wrap, reason = "below 16")]
+    unsafe fn load_four(from: *const u8) -> [[[i8; 4]; LANES]; 2] {
+        let bytes = unsafe { from.cast::<[[u8; 4]; LANES]>().read_unaligned() };
+        [bytes.map(|it| it.map(|it| (it & 15) as i8)), bytes.map(|it| it.map(|it| (it >> 4) as i8))]
     }
 
     #[inline(always)]
-    unsafe fn dot_four(weights: *const u8, activations: *const i8) -> [i32; LANES] {
-        let (weights, activations) =
-            unsafe { (&*weights.cast::<[u8; 128]>(), &*activations.cast::<[i8; 16]>()) };
+    unsafe fn load_eight(from: *const u8) -> [[i8; 4]; LANES] {
+        unsafe { from.cast::<[[i8; 4]; LANES]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_four(sum: [i32; LANES], weights: [[i8; 4]; LANES], activations: *const i8) -> [i32; LANES] {
+        let activations = unsafe { activations.cast::<[i8; 4]>().read_unaligned() };
         std::array::from_fn(|row| {
-            let mut sum = 0;
-            for pair in 0..2 {
-                for element in 0..4 {
-                    let byte = weights[(pair * LANES + row) * 4 + element];
-                    sum += i32::from(byte & 15) * i32::from(activations[pair * 8 + element]);
-                    sum += i32::from(byte >> 4) * i32::from(activations[pair * 8 + 4 + element]);
-                }
-            }
-            sum
+            let products = weights[row].iter().zip(activations).map(|(w, x)| i32::from(*w) * i32::from(x));
+            sum[row] + products.sum::<i32>()
         })
     }
 
     #[inline(always)]
-    unsafe fn dot_eight(weights: *const i8, activations: *const i8, _: i32) -> [i32; LANES] {
-        let (weights, activations) =
-            unsafe { (&*weights.cast::<[i8; 256]>(), &*activations.cast::<[i8; 16]>()) };
-        std::array::from_fn(|row| {
-            let mut sum = 0;
-            for group in 0..4 {
-                for element in 0..4 {
-                    let weight = weights[(group * LANES + row) * 4 + element];
-                    sum += i32::from(weight) * i32::from(activations[group * 4 + element]);
-                }
-            }
-            sum
-        })
+    unsafe fn start_eight(_: i32) -> [i32; LANES] {
+        [0; LANES]
     }
+
+    #[inline(always)]
+    unsafe fn dot_eight(
+        sum: [i32; LANES],
+        weights: [[i8; 4]; LANES],
+        activations: *const i8,
+    ) -> [i32; LANES] {
+        unsafe { Self::dot_four(sum, weights, activations) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(_: *const u8) {}
 }

@@ -2,6 +2,7 @@
 //!
 //! Lane by lane, a product is summed over columns, or blocks of columns, in order: as many rows as are worked on
 //! together share the loads of weights and nothing else.
+#![expect(clippy::needless_range_loop, reason = "indices keep the sums of all rows in registers")]
 
 use half::{bf16, f16};
 
@@ -46,7 +47,7 @@ pub(crate) fn multiply(
             assert!(it.len() == rows * weights.columns, "as many inputs as outputs");
         }
         (Input::Quantized(it), Tiles::Blocks(_)) => {
-            assert!(it.rows() == rows && it.columns == weights.columns, "as many inputs as outputs");
+            assert!(it.rows == rows && it.columns == weights.columns, "as many inputs as outputs");
         }
         _ => unreachable!("the input is as `Packed::is_quantized` says"),
     }
@@ -77,10 +78,13 @@ impl Kernel for Multiply<'_> {
             while row < self.rows {
                 let left = (self.rows - row).min(self.at_once);
                 unsafe {
-                    row += match left {
-                        8.. => self.some_rows::<L, 8>(tile, row),
-                        4.. => self.some_rows::<L, 4>(tile, row),
-                        2.. => self.some_rows::<L, 2>(tile, row),
+                    row += match (left, self.input) {
+                        (5.., Input::Quantized(_)) | (8.., Input::Dense(_)) => {
+                            self.some_rows::<L, 8>(tile, row)
+                        }
+                        (2..=4, Input::Quantized(_)) | (4.., Input::Dense(_)) => {
+                            self.some_rows::<L, 4>(tile, row)
+                        }
                         _ => self.some_rows::<L, 1>(tile, row),
                     };
                 }
@@ -90,7 +94,7 @@ impl Kernel for Multiply<'_> {
 }
 
 impl Multiply<'_> {
-    /// Sixteen outputs of some rows.
+    /// Sixteen outputs of some rows; gives how many there were. Quantized rows beyond the last are padding.
     #[inline(always)]
     unsafe fn some_rows<L: Lanes, const ROWS: usize>(&self, tile: usize, row: usize) -> usize {
         let columns = self.weights.columns;
@@ -106,13 +110,16 @@ impl Multiply<'_> {
                     dense::<L, bf16, ROWS>(&tiles[tile * columns * LANES..], columns, &input[row * columns..])
                 }
                 (Input::Quantized(input), Tiles::Blocks(blocks)) => {
-                    match (blocks.shape.four, blocks.shape.minima) {
-                        (true, true) => quantized::<L, true, true, ROWS>(blocks, columns, tile, input, row),
-                        (true, false) => quantized::<L, true, false, ROWS>(blocks, columns, tile, input, row),
-                        (false, true) => quantized::<L, false, true, ROWS>(blocks, columns, tile, input, row),
-                        (false, false) => {
-                            quantized::<L, false, false, ROWS>(blocks, columns, tile, input, row)
-                        }
+                    let by = Quantities { weights: blocks, columns, tile, input, row };
+                    match (blocks.shape.four, blocks.shape.minima, blocks.shape.halves) {
+                        (true, true, false) => by.sums::<L, true, true, ROWS>(),
+                        (true, false, false) => by.sums::<L, true, false, ROWS>(),
+                        (false, true, false) => by.sums::<L, false, true, ROWS>(),
+                        (false, false, false) => by.sums::<L, false, false, ROWS>(),
+                        (true, true, true) => by.sums_of_halves::<L, true, true, ROWS>(),
+                        (true, false, true) => by.sums_of_halves::<L, true, false, ROWS>(),
+                        (false, true, true) => by.sums_of_halves::<L, false, true, ROWS>(),
+                        (false, false, true) => by.sums_of_halves::<L, false, false, ROWS>(),
                     }
                 }
                 _ => unreachable!("`multiply` has checked"),
@@ -120,7 +127,8 @@ impl Multiply<'_> {
         };
         let outputs = self.weights.rows;
         let whole = (tile + 1) * LANES <= outputs;
-        for (index, mut sum) in sums.into_iter().enumerate() {
+        let count = ROWS.min(self.rows - row);
+        for (index, mut sum) in sums.into_iter().enumerate().take(count) {
             let to = (row + index) * self.stride + self.offset + tile * LANES;
             unsafe {
                 if whole {
@@ -138,7 +146,7 @@ impl Multiply<'_> {
                 }
             }
         }
-        ROWS
+        count
     }
 }
 
@@ -182,8 +190,8 @@ unsafe fn dense<L: Lanes, W: Weight, const ROWS: usize>(
         let (tile, input) = (tile.as_ptr(), input.as_ptr());
         for column in 0..columns {
             let weights = W::load::<L>(tile.add(column * LANES));
-            for (row, sum) in sums.iter_mut().enumerate() {
-                *sum = L::fma(weights, L::splat(*input.add(row * columns + column)), *sum);
+            for row in 0..ROWS {
+                sums[row] = L::fma(weights, L::splat(*input.add(row * columns + column)), sums[row]);
             }
         }
         sums
@@ -201,70 +209,134 @@ unsafe fn factors<L: Lanes>(factors: &Factors, at: usize) -> L::F {
     }
 }
 
-#[inline(always)]
-unsafe fn quantized<L: Lanes, const FOUR: bool, const MINIMA: bool, const ROWS: usize>(
-    weights: &Blocks,
+/// A tile of quantized weights and quantized rows, from `row` on.
+#[derive(Clone, Copy)]
+struct Quantities<'q> {
+    weights: &'q Blocks,
     columns: usize,
     tile: usize,
-    input: &Quantized,
+    input: &'q Quantized,
     row: usize,
-) -> [L::F; ROWS] {
-    let blocks = columns / BLOCK;
-    let half_bytes = if FOUR { LANES * BLOCK / 4 } else { LANES * BLOCK / 2 };
-    let lowest = if FOUR { i32::from(weights.shape.lowest) } else { 0 };
-    let halves = weights.shape.halves;
-    unsafe {
-        let mut sums = [L::splat(0.0); ROWS];
-        for block in 0..blocks {
-            let at = tile * blocks + block;
-            let bytes = weights.q.as_ptr().add(at * 2 * half_bytes);
-            let q = input.q.as_ptr().add(row * columns + block * BLOCK);
-            let totals = input.sums.as_ptr().add((row * blocks + block) * 2);
-            let scales = input.scales.as_ptr().add(row * blocks + block);
-            if halves {
-                for half in 0..2 {
-                    let factor = (at * 2 + half) * LANES;
-                    let scale = factors::<L>(&weights.scales, factor);
-                    for (index, sum) in sums.iter_mut().enumerate() {
-                        let total = *totals.add(index * blocks * 2 + half);
-                        let dot = half_dot::<L, FOUR>(
-                            bytes.add(half * half_bytes),
-                            q.add(index * columns + half * LANES),
-                            total,
-                        );
-                        let dot = if lowest == 0 { dot } else { L::sub_i32(dot, -lowest * total) };
-                        let by = *scales.add(index * blocks);
-                        *sum = L::fma(L::to_f32(dot), L::mul(scale, L::splat(by)), *sum);
-                        if MINIMA && let Some(minima) = &weights.minima {
-                            *sum = L::fma(factors::<L>(minima, factor), L::splat(by * total as f32), *sum);
-                        }
+}
+
+impl Quantities<'_> {
+    /// Where blocks have one scale.
+    #[inline(always)]
+    unsafe fn sums<L: Lanes, const FOUR: bool, const MINIMA: bool, const ROWS: usize>(self) -> [L::F; ROWS] {
+        let Self { weights, columns, tile, input, row } = self;
+        let blocks = columns / BLOCK;
+        let size = if FOUR { LANES * BLOCK / 2 } else { LANES * BLOCK };
+        let lowest = i32::from(weights.shape.lowest);
+        unsafe {
+            let mut sums = [L::splat(0.0); ROWS];
+            for block in 0..blocks {
+                let at = tile * blocks + block;
+                let bytes = weights.q.as_ptr().add(at * size);
+                if ROWS == 1 {
+                    for line in (0..size).step_by(64) {
+                        L::prefetch(bytes.wrapping_add(AHEAD + line));
                     }
                 }
-            } else {
-                let scale = factors::<L>(&weights.scales, at * LANES);
-                for (index, sum) in sums.iter_mut().enumerate() {
-                    let (first, second) =
-                        (*totals.add(index * blocks * 2), *totals.add(index * blocks * 2 + 1));
-                    let q = q.add(index * columns);
-                    let dot = L::add_i32(
-                        half_dot::<L, FOUR>(bytes, q, first),
-                        half_dot::<L, FOUR>(bytes.add(half_bytes), q.add(LANES), second),
-                    );
-                    let total = first + second;
-                    let dot = if lowest == 0 { dot } else { L::sub_i32(dot, -lowest * total) };
-                    let by = *scales.add(index * blocks);
-                    *sum = L::fma(L::to_f32(dot), L::mul(scale, L::splat(by)), *sum);
-                    if MINIMA && let Some(minima) = &weights.minima {
-                        *sum = L::fma(factors::<L>(minima, at * LANES), L::splat(by * total as f32), *sum);
+                let q = input.q.as_ptr().add(row * columns + block * BLOCK);
+                let totals = input.sums.as_ptr().add((row * blocks + block) * 2);
+                let mut totals_of = [0; ROWS];
+                // What is not needed is not read.
+                if !FOUR || lowest != 0 {
+                    for index in 0..ROWS {
+                        totals_of[index] =
+                            *totals.add(index * blocks * 2) + *totals.add(index * blocks * 2 + 1);
                     }
+                }
+                let dots = dots::<L, FOUR, 8, ROWS>(bytes, q, columns, totals_of, lowest);
+                let scales = input.scales.as_ptr().add(row * blocks + block);
+                let scale = factors::<L>(&weights.scales, at * LANES);
+                for index in 0..ROWS {
+                    let by = L::splat(*scales.add(index * blocks));
+                    sums[index] = L::fma(L::to_f32(dots[index]), L::mul(scale, by), sums[index]);
+                }
+                if MINIMA && let Some(minima) = &weights.minima {
+                    let minimum = factors::<L>(minima, at * LANES);
+                    let weighted = input.weighted.as_ptr().add(row * blocks + block);
+                    for index in 0..ROWS {
+                        sums[index] = L::fma(minimum, L::splat(*weighted.add(index * blocks)), sums[index]);
+                    }
+                }
+            }
+            sums
+        }
+    }
+
+    /// Where each half of a block has a scale.
+    #[inline(always)]
+    unsafe fn sums_of_halves<L: Lanes, const FOUR: bool, const MINIMA: bool, const ROWS: usize>(
+        self,
+    ) -> [L::F; ROWS] {
+        let Self { weights, columns, tile, input, row } = self;
+        let halves = columns / BLOCK * 2;
+        let size = if FOUR { LANES * BLOCK / 4 } else { LANES * BLOCK / 2 };
+        let lowest = i32::from(weights.shape.lowest);
+        unsafe {
+            let mut sums = [L::splat(0.0); ROWS];
+            for half in 0..halves {
+                let at = tile * halves + half;
+                let bytes = weights.q.as_ptr().add(at * size);
+                let q = input.q.as_ptr().add(row * columns + half * (BLOCK / 2));
+                let totals = input.sums.as_ptr().add(row * halves + half);
+                let mut totals_of = [0; ROWS];
+                for index in 0..ROWS {
+                    totals_of[index] = *totals.add(index * halves);
+                }
+                let dots = dots::<L, FOUR, 4, ROWS>(bytes, q, columns, totals_of, lowest);
+                let scales = input.scales.as_ptr().add(row * (halves / 2) + half / 2);
+                let scale = factors::<L>(&weights.scales, at * LANES);
+                for index in 0..ROWS {
+                    let by = *scales.add(index * (halves / 2));
+                    sums[index] = L::fma(L::to_f32(dots[index]), L::mul(scale, L::splat(by)), sums[index]);
+                    if MINIMA && let Some(minima) = &weights.minima {
+                        let by = by * totals_of[index] as f32;
+                        sums[index] = L::fma(factors::<L>(minima, at * LANES), L::splat(by), sums[index]);
+                    }
+                }
+            }
+            sums
+        }
+    }
+}
+
+/// How many bytes before their use weights are asked for, where nothing else hides the wait for memory.
+const AHEAD: usize = 4096;
+
+/// Products of `GROUPS` groups of four columns, summed up.
+#[inline(always)]
+unsafe fn dots<L: Lanes, const FOUR: bool, const GROUPS: usize, const ROWS: usize>(
+    bytes: *const u8,
+    q: *const i8,
+    columns: usize,
+    totals: [i32; ROWS],
+    lowest: i32,
+) -> [L::I; ROWS] {
+    unsafe {
+        let mut sums = [L::splat_i32(0); ROWS];
+        for index in 0..ROWS {
+            sums[index] =
+                if FOUR { L::splat_i32(lowest * totals[index]) } else { L::start_eight(totals[index]) };
+        }
+        if FOUR {
+            for pair in 0..GROUPS / 2 {
+                let [first, second] = L::load_four(bytes.add(64 * pair));
+                for index in 0..ROWS {
+                    let q = q.add(index * columns + 8 * pair);
+                    sums[index] = L::dot_four(L::dot_four(sums[index], first, q), second, q.add(4));
+                }
+            }
+        } else {
+            for group in 0..GROUPS {
+                let weights = L::load_eight(bytes.add(64 * group));
+                for index in 0..ROWS {
+                    sums[index] = L::dot_eight(sums[index], weights, q.add(index * columns + 4 * group));
                 }
             }
         }
         sums
     }
-}
-
-#[inline(always)]
-unsafe fn half_dot<L: Lanes, const FOUR: bool>(bytes: *const u8, q: *const i8, total: i32) -> L::I {
-    unsafe { if FOUR { L::dot_four(bytes, q) } else { L::dot_eight(bytes.cast(), q, total) } }
 }

@@ -257,12 +257,30 @@ impl Kernel for Activate<'_> {
     }
 }
 
+/// Sums of equal elements.
+pub(crate) fn add(pool: &Pool, a: &[f32], b: &[f32], output: &mut [f32]) {
+    assert!(a.len() == b.len() && a.len() == output.len(), "as many of each");
+    let shared = Shared::new(output);
+    pool.ranges(a.len(), SMALL, &|range| {
+        for index in range {
+            // SAFETY: each element is written once, within the output.
+            unsafe { *shared.at(index) = a[index] + b[index] };
+        }
+    });
+}
+
 /// Columns of a block of activations with one scale.
 pub(crate) const BLOCK: usize = 32;
 
+/// Rows that kernels may read at once.
+const PADDED: usize = 8;
+
 /// Rows quantized to 8 bits, block by block: `x ≈ scale * q`, `q` from -127 to 127.
+///
+/// Behind the last row stand rows of zeros, so that kernels may read [`PADDED`] rows at once.
 #[derive(Default)]
 pub(crate) struct Quantized {
+    pub(super) rows: usize,
     pub(super) columns: usize,
     /// `[rows, columns]`.
     pub(super) q: Vec<i8>,
@@ -270,6 +288,8 @@ pub(crate) struct Quantized {
     pub(super) scales: Vec<f32>,
     /// Sums of `q` over half blocks, `[rows, 2 * blocks]`.
     pub(super) sums: Vec<i32>,
+    /// Sums of `scale * q` over blocks, `[rows, blocks]`.
+    pub(super) weighted: Vec<f32>,
 }
 
 impl Quantized {
@@ -277,23 +297,21 @@ impl Quantized {
     pub(crate) fn of(path: Path, pool: &Pool, input: &[f32], columns: usize) -> Self {
         assert!(columns.is_multiple_of(BLOCK) && input.len().is_multiple_of(columns), "whole blocks");
         let (rows, blocks) = (input.len() / columns, columns / BLOCK);
+        let padded = rows.next_multiple_of(PADDED);
         let mut new = Self {
+            rows,
             columns,
-            q: vec![0; rows * columns],
-            scales: vec![0.0; rows * blocks],
-            sums: vec![0; 2 * rows * blocks],
+            q: vec![0; padded * columns],
+            scales: vec![0.0; padded * blocks],
+            sums: vec![0; 2 * padded * blocks],
+            weighted: vec![0.0; padded * blocks],
         };
-        let (q, scales, sums) =
-            (Shared::new(&mut new.q), Shared::new(&mut new.scales), Shared::new(&mut new.sums));
+        let (q, scales) = (Shared::new(&mut new.q), Shared::new(&mut new.scales));
+        let (sums, weighted) = (Shared::new(&mut new.sums), Shared::new(&mut new.weighted));
         pool.ranges(rows * blocks, SMALL / BLOCK, &|blocks| {
-            path.run(Quantize { blocks, input, q, scales, sums });
+            path.run(Quantize { blocks, input, q, scales, sums, weighted });
         });
         new
-    }
-
-    /// How many rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.q.len() / self.columns
     }
 }
 
@@ -303,6 +321,7 @@ struct Quantize<'a> {
     q: Shared<i8>,
     scales: Shared<f32>,
     sums: Shared<i32>,
+    weighted: Shared<f32>,
 }
 
 impl Kernel for Quantize<'_> {
@@ -315,15 +334,20 @@ impl Kernel for Quantize<'_> {
                 let most = L::largest(L::max(L::abs(halves[0]), L::abs(halves[1])));
                 // Smaller numbers would make the inverse infinite.
                 let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
-                *self.scales.at(block) = most / 127.0;
+                let scale = most / 127.0;
+                *self.scales.at(block) = scale;
+                let mut total = 0.0;
                 for (index, half) in halves.into_iter().enumerate() {
                     let q = L::round(L::mul(half, L::splat(inverse)));
                     L::store_i8(self.q.at(block * BLOCK + index * LANES), q);
                     // Whole numbers up to 16 * 127: exact.
+                    let sum = L::sum(q);
+                    total += sum;
                     #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
-                    let sum = L::sum(q) as i32;
+                    let sum = sum as i32;
                     *self.sums.at(2 * block + index) = sum;
                 }
+                *self.weighted.at(block) = scale * total;
             }
         }
     }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::lanes::{LANES, Lanes};
+use super::lanes::Lanes;
 
 /// AVX2, FMA and F16C: two halves of eight.
 #[derive(Clone, Copy)]
@@ -22,6 +22,7 @@ macro_rules! halves {
 impl Lanes for Avx2 {
     type F = [__m256; 2];
     type I = [__m256i; 2];
+    type Q = [__m256i; 2];
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::F {
@@ -141,68 +142,63 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn add_i32(a: Self::I, b: Self::I) -> Self::I {
-        halves!(_mm256_add_epi32, a, b)
+    unsafe fn splat_i32(value: i32) -> Self::I {
+        unsafe { [_mm256_set1_epi32(value); 2] }
     }
 
     #[inline(always)]
-    unsafe fn sub_i32(a: Self::I, b: i32) -> Self::I {
+    unsafe fn load_four(from: *const u8) -> [Self::Q; 2] {
         unsafe {
-            let b = _mm256_set1_epi32(b);
-            [_mm256_sub_epi32(a[0], b), _mm256_sub_epi32(a[1], b)]
+            let mask = _mm256_set1_epi8(15);
+            let bytes = Self::load_eight(from);
+            let high = [_mm256_srli_epi16::<4>(bytes[0]), _mm256_srli_epi16::<4>(bytes[1])];
+            [bytes, high].map(|it| [_mm256_and_si256(it[0], mask), _mm256_and_si256(it[1], mask)])
         }
     }
 
     #[inline(always)]
-    unsafe fn dot_four(weights: *const u8, activations: *const i8) -> Self::I {
-        unsafe { [four_by_avx2(weights, activations), four_by_avx2(weights.add(32), activations)] }
+    unsafe fn load_eight(from: *const u8) -> Self::Q {
+        unsafe { [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())] }
     }
 
     #[inline(always)]
-    unsafe fn dot_eight(weights: *const i8, activations: *const i8, _: i32) -> Self::I {
-        unsafe { [eight_by_avx2(weights, activations), eight_by_avx2(weights.add(32), activations)] }
-    }
-}
-
-/// Four activations, for each of the rows.
-#[inline(always)]
-unsafe fn group_by_avx2(activations: *const i8, index: usize) -> __m256i {
-    unsafe { _mm256_set1_epi32(activations.add(4 * index).cast::<i32>().read_unaligned()) }
-}
-
-/// Eight rows of [`Lanes::dot_four`].
-#[inline(always)]
-unsafe fn four_by_avx2(weights: *const u8, activations: *const i8) -> __m256i {
-    unsafe {
-        let low = _mm256_set1_epi8(15);
-        // Four sums of at most 2 * 15 * 127 stay within i16.
-        let mut sum = _mm256_setzero_si256();
-        for pair in 0..2 {
-            let bytes = _mm256_loadu_si256(weights.add(64 * pair).cast());
-            let first = _mm256_and_si256(bytes, low);
-            let second = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low);
-            let first = _mm256_maddubs_epi16(first, group_by_avx2(activations, 2 * pair));
-            let second = _mm256_maddubs_epi16(second, group_by_avx2(activations, 2 * pair + 1));
-            sum = _mm256_add_epi16(sum, _mm256_add_epi16(first, second));
+    unsafe fn dot_four(sum: Self::I, weights: Self::Q, activations: *const i8) -> Self::I {
+        unsafe {
+            let group = _mm256_set1_epi32(activations.cast::<i32>().read_unaligned());
+            // Two products of at most 15 * 127 stay within i16.
+            let low = _mm256_maddubs_epi16(weights[0], group);
+            let high = _mm256_maddubs_epi16(weights[1], group);
+            let ones = _mm256_set1_epi16(1);
+            [
+                _mm256_add_epi32(sum[0], _mm256_madd_epi16(low, ones)),
+                _mm256_add_epi32(sum[1], _mm256_madd_epi16(high, ones)),
+            ]
         }
-        _mm256_madd_epi16(sum, _mm256_set1_epi16(1))
     }
-}
 
-/// Eight rows of [`Lanes::dot_eight`].
-#[inline(always)]
-unsafe fn eight_by_avx2(weights: *const i8, activations: *const i8) -> __m256i {
-    unsafe {
-        let ones = _mm256_set1_epi16(1);
-        let mut sum = _mm256_setzero_si256();
-        for index in 0..LANES / 4 {
-            let bytes = _mm256_loadu_si256(weights.add(64 * index).cast());
-            let group = group_by_avx2(activations, index);
+    #[inline(always)]
+    unsafe fn start_eight(_: i32) -> Self::I {
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_eight(sum: Self::I, weights: Self::Q, activations: *const i8) -> Self::I {
+        unsafe {
+            let group = _mm256_set1_epi32(activations.cast::<i32>().read_unaligned());
+            let ones = _mm256_set1_epi16(1);
             // |w| * sign(x, w) = w * x; two products of at most 128 * 127 stay within i16.
-            let products = _mm256_maddubs_epi16(_mm256_abs_epi8(bytes), _mm256_sign_epi8(group, bytes));
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, ones));
+            let low = _mm256_maddubs_epi16(_mm256_abs_epi8(weights[0]), _mm256_sign_epi8(group, weights[0]));
+            let high = _mm256_maddubs_epi16(_mm256_abs_epi8(weights[1]), _mm256_sign_epi8(group, weights[1]));
+            [
+                _mm256_add_epi32(sum[0], _mm256_madd_epi16(low, ones)),
+                _mm256_add_epi32(sum[1], _mm256_madd_epi16(high, ones)),
+            ]
         }
-        sum
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 }
 
@@ -213,6 +209,7 @@ pub(crate) struct Avx512;
 impl Lanes for Avx512 {
     type F = __m512;
     type I = __m512i;
+    type Q = __m512i;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m512 {
@@ -306,52 +303,45 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn add_i32(a: __m512i, b: __m512i) -> __m512i {
-        unsafe { _mm512_add_epi32(a, b) }
+    unsafe fn splat_i32(value: i32) -> __m512i {
+        unsafe { _mm512_set1_epi32(value) }
     }
 
     #[inline(always)]
-    unsafe fn sub_i32(a: __m512i, b: i32) -> __m512i {
-        unsafe { _mm512_sub_epi32(a, _mm512_set1_epi32(b)) }
-    }
-
-    #[inline(always)]
-    unsafe fn dot_four(weights: *const u8, activations: *const i8) -> __m512i {
+    unsafe fn load_four(from: *const u8) -> [__m512i; 2] {
         unsafe {
-            let low = _mm512_set1_epi8(15);
-            let mut sum = _mm512_setzero_si512();
-            for pair in 0..2 {
-                let bytes = _mm512_loadu_si512(weights.add(64 * pair).cast());
-                sum = _mm512_dpbusd_epi32(
-                    sum,
-                    _mm512_and_si512(bytes, low),
-                    group_by_avx512(activations, 2 * pair),
-                );
-                let second = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), low);
-                sum = _mm512_dpbusd_epi32(sum, second, group_by_avx512(activations, 2 * pair + 1));
-            }
-            sum
+            let mask = _mm512_set1_epi8(15);
+            let bytes = _mm512_loadu_si512(from.cast());
+            [_mm512_and_si512(bytes, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), mask)]
         }
     }
 
     #[inline(always)]
-    unsafe fn dot_eight(weights: *const i8, activations: *const i8, sum: i32) -> __m512i {
+    unsafe fn load_eight(from: *const u8) -> __m512i {
+        // The instruction wants one side without sign: 128 is added to each weight, and taken off by `start_eight`.
+        unsafe { _mm512_xor_si512(_mm512_loadu_si512(from.cast()), _mm512_set1_epi8(-128)) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_four(sum: __m512i, weights: __m512i, activations: *const i8) -> __m512i {
         unsafe {
-            // The instruction wants one side without sign: 128 is added to each weight and taken off the sum.
-            let bias = _mm512_set1_epi8(-128);
-            let mut dot = _mm512_set1_epi32(-128 * sum);
-            for index in 0..LANES / 4 {
-                let bytes = _mm512_loadu_si512(weights.add(64 * index).cast());
-                let group = group_by_avx512(activations, index);
-                dot = _mm512_dpbusd_epi32(dot, _mm512_xor_si512(bytes, bias), group);
-            }
-            dot
+            let group = _mm512_set1_epi32(activations.cast::<i32>().read_unaligned());
+            _mm512_dpbusd_epi32(sum, weights, group)
         }
     }
-}
 
-/// Four activations, for each of the rows.
-#[inline(always)]
-unsafe fn group_by_avx512(activations: *const i8, index: usize) -> __m512i {
-    unsafe { _mm512_set1_epi32(activations.add(4 * index).cast::<i32>().read_unaligned()) }
+    #[inline(always)]
+    unsafe fn start_eight(total: i32) -> __m512i {
+        unsafe { _mm512_set1_epi32(-128 * total) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_eight(sum: __m512i, weights: __m512i, activations: *const i8) -> __m512i {
+        unsafe { Self::dot_four(sum, weights, activations) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
 }
