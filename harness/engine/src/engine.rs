@@ -24,7 +24,7 @@ use crate::tokenizer::Tokenizer;
 /// Raised by hand, only when answers can change.
 const REVISION: u32 = 2;
 
-/// Keys and values of many sequences may take this many bytes; of one whole context they may take more.
+/// Bytes that keys and values may take unless the options say otherwise.
 const CACHE: usize = 1 << 30;
 
 /// What can be chosen when a model is opened.
@@ -36,6 +36,9 @@ pub struct Options {
     pub dense: bool,
     /// Threads that compute; `None` for as many as the machine has.
     pub threads: Option<usize>,
+    /// The most bytes that keys and values of all sequences take; those of one whole context may take more. `None`
+    /// for 1 GiB, or sixteen contexts where that is less.
+    pub cache: Option<usize>,
     /// Computes every prompt from its first token, also where another began alike: for measurements.
     pub cold: bool,
 }
@@ -105,7 +108,7 @@ pub fn open(path: &Path, options: Options) -> Result<Engine, BackendError> {
     let path_name = if options.dense { "cpu-f32" } else { "cpu" };
     Ok(Engine {
         weights_bytes: checkpoint.size(),
-        memory: memory(&checkpoint, context, options.dense).map_err(load)?,
+        memory: memory(&checkpoint, context, options).map_err(load)?,
         checkpoint: Mutex::new(Some(checkpoint)),
         spec,
         options,
@@ -124,16 +127,17 @@ pub fn supports(path: &Path) -> Result<(), String> {
 }
 
 /// Blocks of keys and values: enough for one whole context, and for more as far as the budget goes.
-fn blocks(spec: &Spec, context: usize) -> usize {
+fn blocks(spec: &Spec, context: usize, budget: Option<usize>) -> usize {
     let one = blocks_of(context);
-    one.max((CACHE / KeysValues::block_bytes(spec)).min(16 * one))
+    let many = budget.unwrap_or_else(|| CACHE.min(16 * one * KeysValues::block_bytes(spec)));
+    one.max(many / KeysValues::block_bytes(spec))
 }
 
-fn memory(checkpoint: &Checkpoint, context: usize, dense: bool) -> Result<Memory, String> {
+fn memory(checkpoint: &Checkpoint, context: usize, options: Options) -> Result<Memory, String> {
     let spec = checkpoint.spec();
-    let cache = blocks(spec, context).saturating_mul(KeysValues::block_bytes(spec));
+    let cache = blocks(spec, context, options.cache).saturating_mul(KeysValues::block_bytes(spec));
     Ok(Memory {
-        weights: Decoder::weights_bytes(checkpoint, dense)?,
+        weights: Decoder::weights_bytes(checkpoint, options.dense)?,
         cache: cache as u64,
         activations: Scheduler::step_bytes(spec) as u64,
     })
@@ -183,7 +187,7 @@ impl Engine {
             };
             let load = || {
                 let decoder = Decoder::load(&checkpoint, Arc::new(machine()?), self.options.dense)?;
-                let blocks = blocks(&self.spec, self.context);
+                let blocks = blocks(&self.spec, self.context, self.options.cache);
                 let blocks = u32::try_from(blocks).map_err(|_| format!("a cache of {blocks} blocks"))?;
                 Scheduler::start(decoder, blocks, self.options.cold).map_err(|err| err.to_string())
             };

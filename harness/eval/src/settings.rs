@@ -27,6 +27,9 @@ pub const VARIABLES: [(&str, &str); 12] = [
     ("PROOFMARK_BENCH", "`short`: `cargo bench` measures less, for a first look"),
 ];
 
+/// Words of `PROOFMARK_CPU`.
+const CPUS: [&str; 3] = ["portable", "avx2", "avx512"];
+
 /// What the environment says.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -97,6 +100,9 @@ impl Settings {
         };
         let cases = path("PROOFMARK_CASES", "cases");
         let beside = cases.parent().map_or_else(|| PathBuf::from("golden"), |it| it.join("golden"));
+        if let Some(word) = found.get("PROOFMARK_CPU").filter(|it| !CPUS.contains(&it.as_str())) {
+            return Err(format!("PROOFMARK_CPU is one of {}, not `{word}`", CPUS.join(", ")));
+        }
         let gate = match found.get("PROOFMARK_GATE") {
             None => Gate::default(),
             Some(word) => Gate::named(word).ok_or_else(|| {

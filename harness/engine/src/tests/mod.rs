@@ -1,6 +1,7 @@
 //! Tests of the whole crate, on files made by hand and on the tiny checkpoints under `tests/fixtures`.
 
 mod answers;
+mod batches;
 mod blocks;
 mod checkpoint;
 mod converted;
