@@ -9,7 +9,9 @@
 //! | a folder's or a file's weights, mapped and checked | `checkpoint/` |
 //! | what the architecture is | `spec/`, `old_spec.rs` |
 //! | messages to a prompt | `template.rs` |
-//! | text to token ids | `tokenizer.rs`, `bytes.rs`, `pieces.rs` |
+//! | text to token ids | `tokenizer.rs`, `matcher.rs` |
+//! | … by the algorithms that GGUF names | `words.rs`, `merges.rs`, `bytes.rs`, `pieces.rs`, `unigram.rs` |
+//! | … as a folder's `tokenizer.json` says | `published.rs`, `folder.rs` |
 //! | token ids to logits | `decoder.rs` |
 //! | logits to a token | `sampler.rs` |
 //! | where the keys and values of which tokens lie | `blocks.rs` |
@@ -24,17 +26,24 @@ mod checkpoint;
 mod decoder;
 mod detokenize;
 mod engine;
+mod folder;
 mod gguf;
+mod matcher;
+mod merges;
 mod old_spec;
 mod pieces;
+mod published;
 mod queue;
 mod sampler;
 mod spec;
 mod template;
 mod tokenizer;
+mod unigram;
+mod words;
 
 pub use engine::{Engine, Memory, Options, open, supports};
 pub use template::TEMPLATE_DATE;
+pub use tokenizer::Tokenizer;
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 use eval::backend::{BackendError, Message, Role};
 
+use crate::tokenizer::Tokenizer;
+
 /// What `strftime_now` answers in every template, so that prompts do not change from day to day.
 ///
 /// Formatted by the template's own format, of which `%d`, `%m`, `%Y`, `%b` and `%B` are known.
@@ -145,4 +147,30 @@ fn method(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Res
         return Err(Error::new(ErrorKind::OutOfFuel, format!("`{method}` would make {length} bytes")));
     }
     minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
+}
+
+/// The prompt for these messages as text and as tokens. What looks like a control token in a message's content is
+/// tokenized as text.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the engine has its own copy as long as it opens files alone")
+)]
+pub(crate) fn prompt(
+    template: &Template,
+    tokenizer: &Tokenizer,
+    messages: &[Message],
+) -> Result<(String, Vec<u32>), BackendError> {
+    // A character of the private use area that occurs nowhere keeps look-alikes apart.
+    let guard = ('\u{e000}'..='\u{f8ff}').find(|&it| {
+        !template.source().contains(it) && !messages.iter().any(|message| message.content.contains(it))
+    });
+    let guard =
+        guard.ok_or_else(|| BackendError::Unsupported("a prompt of all private characters".to_owned()))?;
+    let guarded: Vec<_> = messages
+        .iter()
+        .map(|it| Message { role: it.role, content: tokenizer.control().guarded(&it.content, guard) })
+        .collect();
+    let marked = template.render(&guarded, tokenizer.begin(), tokenizer.end())?;
+    let tokens = tokenizer.encode_marked(&marked, guard).map_err(BackendError::Failed)?;
+    Ok((marked.replace(guard, ""), tokens))
 }

@@ -1,6 +1,7 @@
 //! Templates, tokenizers and what comes back from them.
 
 use eval::backend::{Backend as _, BackendError, Message, Role};
+use proptest::prelude::*;
 use rstest::rstest;
 
 use super::fixture::{File, model};
@@ -9,7 +10,7 @@ use crate::gguf::Gguf;
 use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 
-fn tokenizer(file: &File, vocabulary: usize) -> Tokenizer {
+pub(super) fn tokenizer(file: &File, vocabulary: usize) -> Tokenizer {
     let bytes = file.bytes();
     let mut gguf = Gguf::read(&bytes[..], bytes.len() as u64).unwrap();
     Tokenizer::read(&mut gguf, vocabulary).unwrap()
@@ -95,6 +96,29 @@ fn an_invalid_byte_is_replaced_and_an_incomplete_character_waits() {
     let texts: Vec<_> = bytes.iter().map(|byte| detokenizer.push(3 + byte)).collect();
     assert_eq!(texts, ["", "", "", "🦀", "\u{fffd}", "a", ""]);
     assert_eq!(detokenizer.finish(), "\u{fffd}");
+}
+
+proptest! {
+    /// However bytes come in tokens, what is given is whole characters, and together what they are as a whole.
+    #[test]
+    fn no_character_is_split(
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x80_u8..0xf5], 0..40),
+        text in "\\PC{0,12}",
+    ) {
+        let tokenizer = pieces();
+        let bytes = [&bytes[..], text.as_bytes(), &bytes].concat();
+        let mut detokenizer = Detokenizer::new(&tokenizer);
+        let mut whole = String::new();
+        for (at, byte) in bytes.iter().enumerate() {
+            let new = detokenizer.push(3 + u32::from(*byte));
+            // Nothing waits that could be told already: at most the beginning of one character.
+            whole += &new;
+            let so_far = String::from_utf8_lossy(&bytes[..=at]);
+            prop_assert!(so_far.starts_with(&whole), "{so_far:?} begins otherwise than {whole:?}");
+            prop_assert!(so_far.chars().count() <= whole.chars().count() + 1);
+        }
+        prop_assert_eq!(whole + &detokenizer.finish(), String::from_utf8_lossy(&bytes));
+    }
 }
 
 #[rstest]
