@@ -8,7 +8,7 @@
 //! | the file's header, checked | `gguf.rs` |
 //! | a folder's or a file's weights, mapped and checked | `checkpoint/` |
 //! | what the architecture is | `spec/`, `old_spec.rs` |
-//! | messages to a prompt | `template.rs` |
+//! | messages to a prompt | `template.rs`, `source.rs`, `python.rs` |
 //! | text to token ids | `tokenizer.rs`, `matcher.rs` |
 //! | … by the algorithms that GGUF names | `words.rs`, `merges.rs`, `bytes.rs`, `pieces.rs`, `unigram.rs` |
 //! | … as a folder's `tokenizer.json` says | `published.rs`, `folder.rs` |
@@ -33,8 +33,10 @@ mod merges;
 mod old_spec;
 mod pieces;
 mod published;
+mod python;
 mod queue;
 mod sampler;
+mod source;
 mod spec;
 mod template;
 mod tokenizer;

@@ -10,5 +10,6 @@ mod folders;
 mod hostile;
 mod parity;
 mod published;
+mod templates;
 mod text;
 mod words;

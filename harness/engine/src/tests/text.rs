@@ -167,7 +167,7 @@ fn user(content: &str) -> Vec<Message> {
 #[case::json("{{ messages | tojson }}", r#"[{"role": "user", "content": "<hi>"}]"#)]
 #[case::json_escapes(r"{{ '\\u003c & \n' | tojson }}", r#""\\u003c & \n""#)]
 #[case::date("{{ strftime_now('%d %b %Y') }}", "01 Jan 2025")]
-#[case::missing("{{ tools }}{% if messages[0].tool_calls %}x{% endif %}", "")]
+#[case::missing("{{ tool }}{% if messages[0].tool_calls %}x{% endif %}", "")]
 fn templates(#[case] template: &str, #[case] prompt: &str) {
     let template = Template::new(template.to_owned());
     assert_eq!(template.render(&user("<hi>"), "<s>", "</s>").unwrap(), prompt);
