@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap};
 use crate::tokenizer::Kind;
 
 /// What `SentencePiece` writes for a space.
-const SPACE: &str = "\u{2581}";
+pub(crate) const SPACE: &str = "\u{2581}";
 
 /// A `SentencePiece` tokenizer.
 pub(crate) struct Pieces {
@@ -137,7 +137,7 @@ impl Pieces {
 }
 
 /// The byte that `<0x0A>` names.
-fn byte(token: &str) -> Option<u8> {
+pub(crate) fn byte(token: &str) -> Option<u8> {
     u8::from_str_radix(token.strip_prefix("<0x")?.strip_suffix('>')?, 16).ok()
 }
 

@@ -1,18 +1,26 @@
-//! Tokenizers, from GGUF metadata.
+//! Tokenizers: text to token ids, and tokens to bytes.
 //!
 //! Text is cut at the special tokens first, then what lies between goes through the model's own algorithm:
-//! byte-level BPE ([`bytes`](crate::bytes)) or `SentencePiece` ([`pieces`](crate::pieces)). Control tokens such
-//! as `<|im_end|>` are matched only in text that a template wrote; tokens that the model's makers added for
-//! text, such as runs of newlines, are matched everywhere.
+//! byte-level BPE ([`bytes`](crate::bytes)), `SentencePiece` ([`pieces`](crate::pieces),
+//! [`unigram`](crate::unigram)) or whatever a `tokenizer.json` describes ([`published`](crate::published)).
+//! Control tokens such as `<|im_end|>` are matched only in text that a template wrote; tokens that the model's
+//! makers added for text, such as runs of newlines, are matched everywhere.
 
-use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
 
 use crate::bytes::ByteLevel;
+use crate::folder;
 use crate::gguf::{Gguf, Value};
+use crate::matcher::{Matcher, Part};
 use crate::pieces::Pieces;
+use crate::published::Published;
+use crate::unigram::{Normalizer, Replacements, Unigram};
+use crate::words::Words;
 
-/// Tokens that end a turn, by the names that models give them.
-const TURN_ENDS: [&str; 9] = [
+/// Tokens that end an answer, by the names that models give them.
+pub(crate) const ENDS: [&str; 25] = [
     "<|im_end|>",
     "<end_of_turn>",
     "<|eot_id|>",
@@ -22,9 +30,41 @@ const TURN_ENDS: [&str; 9] = [
     "<|end|>",
     "<eos>",
     "</s>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<｜end▁of▁sentence｜>",
+    "<end_of_utterance>",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<reponame>",
+    "<|file_sep|>",
 ];
 
-/// What a token is for, by GGUF's numbers.
+/// Marks for filling in the middle: control tokens, whatever kind a file gives them.
+const MIDDLE: [&str; 12] = [
+    "<|fim_prefix|>",
+    "<fim-prefix>",
+    "<fim_prefix>",
+    "<PRE>",
+    "<|fim_suffix|>",
+    "<fim-suffix>",
+    "<fim_suffix>",
+    "<SUF>",
+    "<|fim_middle|>",
+    "<fim-middle>",
+    "<fim_middle>",
+    "<MID>",
+];
+
+/// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A piece of text.
@@ -37,26 +77,57 @@ pub(crate) enum Kind {
     Byte,
 }
 
-enum Algorithm {
+/// How tokens are written in the vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// Each byte is a printable character.
+    Bytes,
+    /// As it is, with `▁` for a space.
+    Pieces,
+}
+
+#[expect(clippy::large_enum_variant, reason = "there is one for a model")]
+pub(crate) enum Algorithm {
     Bytes(ByteLevel),
     Pieces(Pieces),
+    Unigram(Unigram),
+    Published(Box<Published>),
 }
 
 /// Maps text to token ids and back.
-pub(crate) struct Tokenizer {
-    tokens: Vec<String>,
-    kinds: Vec<Kind>,
-    algorithm: Algorithm,
-    control: Matcher,
-    added: Matcher,
-    begin: Option<u32>,
-    add_begin: bool,
-    end: Option<u32>,
+pub struct Tokenizer {
+    pub(crate) tokens: Vec<String>,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) writing: Writing,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) control: Matcher,
+    /// Matched before the algorithm; empty where the algorithm does it.
+    pub(crate) added: Matcher,
+    pub(crate) begin: Option<u32>,
+    /// What comes before a text.
+    pub(crate) before: Vec<u32>,
+    /// Whether it comes before what a template wrote, too, if that does not begin with it.
+    pub(crate) before_chat: bool,
+    pub(crate) end: Option<u32>,
     /// All tokens that end an answer.
-    stops: Vec<u32>,
+    pub(crate) stops: Vec<u32>,
 }
 
 impl Tokenizer {
+    /// The tokenizer of a GGUF file or of a folder with a `tokenizer.json`, without the weights.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let fault = |reason: String| format!("{}: {reason}", path.display());
+        if path.is_dir() {
+            return folder::read(path, None).map(|it| it.tokenizer);
+        }
+        let file = File::open(path).map_err(|err| fault(err.to_string()))?;
+        let length = file.metadata().map_err(|err| fault(err.to_string()))?.len();
+        let reader = BufReader::with_capacity(1 << 20, file);
+        let mut gguf = Gguf::read(reader, length).map_err(|err| fault(err.to_string()))?;
+        let tokens = gguf.length("tokenizer.ggml.tokens").unwrap_or(0);
+        Self::read(&mut gguf, tokens).map_err(fault)
+    }
+
     /// Takes the vocabulary out of the metadata; `vocabulary` is how many tokens the weights know.
     pub(crate) fn read(gguf: &mut Gguf, vocabulary: usize) -> Result<Self, String> {
         let Some(Value::Texts(tokens)) = gguf.take("tokenizer.ggml.tokens") else {
@@ -65,49 +136,44 @@ impl Tokenizer {
         if tokens.len() != vocabulary {
             return Err(format!("{} tokens, but weights for {vocabulary}", tokens.len()));
         }
-        let kinds = match gguf.take("tokenizer.ggml.token_type") {
+        let mut kinds = match gguf.take("tokenizer.ggml.token_type") {
             None => vec![Kind::Text; tokens.len()],
             Some(Value::Integers(it)) if it.len() == tokens.len() => it.into_iter().map(kind).collect(),
             Some(_) => return Err("`tokenizer.ggml.token_type` does not fit the tokens".to_owned()),
         };
-        let special = |name: &str| match gguf.count(&format!("tokenizer.ggml.{name}_token_id")) {
-            Ok(Some(it)) if it < vocabulary => Ok(u32::try_from(it).ok()),
-            Ok(Some(it)) => Err(format!("the {name} token is {it}, beyond the {vocabulary} tokens")),
-            Ok(None) => Ok(None),
-            Err(err) => Err(err.to_string()),
+        for (kind, token) in kinds.iter_mut().zip(&tokens) {
+            // Files that call these a piece of text are mistaken; llama.cpp corrects them, too.
+            if ENDS.contains(&token.as_str()) || MIDDLE.contains(&token.as_str()) {
+                *kind = Kind::Control;
+            }
+        }
+        let model = gguf.text("tokenizer.ggml.model").map_err(|err| err.to_string())?.map(str::to_owned);
+        let model = model.ok_or("no `tokenizer.ggml.model`")?;
+        let special = |name: &str, usual: Option<u32>| {
+            let usual = usual.filter(|&it| (it as usize) < vocabulary);
+            match gguf.count(&format!("tokenizer.ggml.{name}_token_id")) {
+                Ok(Some(it)) if it < vocabulary => Ok(u32::try_from(it).ok()),
+                Ok(Some(it)) => Err(format!("the {name} token is {it}, beyond the {vocabulary} tokens")),
+                Ok(None) => Ok(usual),
+                Err(err) => Err(err.to_string()),
+            }
         };
-        let (begin, end, unknown) = (special("bos")?, special("eos")?, special("unknown")?);
-        let named = tokens.iter().enumerate().filter(|(id, it)| {
-            matches!(kinds[*id], Kind::Control | Kind::Added) && TURN_ENDS.contains(&it.as_str())
-        });
-        let mut stops: Vec<u32> = named.filter_map(|(id, _)| u32::try_from(id).ok()).collect();
-        stops.extend([end, special("eot")?, special("eom")?].into_iter().flatten());
+        // What llama.cpp takes where a file does not say.
+        let usual = match model.as_str() {
+            "llama" => [Some(1), Some(2), Some(0)],
+            "t5" => [None, Some(1), Some(2)],
+            _ => [None; 3],
+        };
+        let (begin, end) = (special("bos", usual[0])?, special("eos", usual[1])?);
+        let unknown = special("unknown", usual[2])?;
+        let named = tokens.iter().zip(0..).filter(|(it, _)| ENDS.contains(&it.as_str())).map(|(_, id)| id);
+        let mut stops: Vec<u32> = named.collect();
+        stops.extend([end, special("eot", None)?, special("eom", None)?].into_iter().flatten());
         stops.sort_unstable();
         stops.dedup();
 
-        let flag = |name: &str| gguf.flag(&format!("tokenizer.ggml.{name}")).map_err(|err| err.to_string());
-        let (add_begin, add_space) = (flag("add_bos_token")?, flag("add_space_prefix")?);
-        let model = gguf.text("tokenizer.ggml.model").map_err(|err| err.to_string())?.map(str::to_owned);
-        let pre = gguf.text("tokenizer.ggml.pre").map_err(|err| err.to_string())?.map(str::to_owned);
-        let (algorithm, begins) = match model.as_deref() {
-            Some("gpt2") => {
-                let Some(Value::Texts(merges)) = gguf.take("tokenizer.ggml.merges") else {
-                    return Err("no list of texts `tokenizer.ggml.merges`".to_owned());
-                };
-                let pre = pre.as_deref().unwrap_or("default");
-                (Algorithm::Bytes(ByteLevel::new(&tokens, &kinds, &merges, pre)?), pre == "llama-bpe")
-            }
-            Some("llama") => {
-                let scores = match gguf.take("tokenizer.ggml.scores") {
-                    Some(Value::Floats(it)) if it.len() == tokens.len() => it,
-                    _ => return Err("`tokenizer.ggml.scores` does not fit the tokens".to_owned()),
-                };
-                let pieces = Pieces::new(&tokens, &kinds, scores, unknown, add_space.unwrap_or(true));
-                (Algorithm::Pieces(pieces), true)
-            }
-            Some(other) => return Err(format!("the tokenizer `{other}` is not supported")),
-            None => return Err("no `tokenizer.ggml.model`".to_owned()),
-        };
+        let add_begin = gguf.flag("tokenizer.ggml.add_bos_token").map_err(|err| err.to_string())?;
+        let (algorithm, begins) = algorithm(gguf, &model, &tokens, &kinds, unknown)?;
         let matcher = |wanted: Kind| {
             // A mark of one character could not be told from text.
             let few = if wanted == Kind::Control { 2 } else { 1 };
@@ -119,8 +185,21 @@ impl Tokenizer {
             Matcher::new(found.map(|((token, _), id)| (token.clone(), id)))
         };
         let (control, added) = (matcher(Kind::Control), matcher(Kind::Added));
-        let add_begin = add_begin.unwrap_or(begins);
-        Ok(Self { tokens, kinds, algorithm, control, added, begin, add_begin, end, stops })
+        let before = begin.filter(|_| add_begin.unwrap_or(begins)).into_iter().collect();
+        let writing = if matches!(algorithm, Algorithm::Bytes(_)) { Writing::Bytes } else { Writing::Pieces };
+        Ok(Self {
+            tokens,
+            kinds,
+            writing,
+            algorithm,
+            control,
+            added,
+            begin,
+            before,
+            before_chat: true,
+            end,
+            stops,
+        })
     }
 
     /// Whether a token ends an answer.
@@ -146,10 +225,10 @@ impl Tokenizer {
     /// Tokenizes a whole plain text, in which control tokens are only text.
     ///
     /// The beginning token comes first where the model wants it, and where there would be no token at all.
-    pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
         let mut ids = Vec::new();
         self.encode_text(text, true, &mut ids)?;
-        self.begin_with(&mut ids);
+        self.begin_with(true, &mut ids);
         Ok(ids)
     }
 
@@ -157,15 +236,19 @@ impl Tokenizer {
     /// control token; it is not part of the text.
     pub(crate) fn encode_marked(&self, text: &str, guard: char) -> Result<Vec<u32>, String> {
         let mut ids = Vec::new();
-        self.control.split(text, |part| {
-            match part {
-                Part::Token(id) => ids.push(id),
-                // Every piece begins the text or follows a special token.
-                Part::Text(text) => self.encode_text(&text.replace(guard, ""), true, &mut ids)?,
-            }
-            Ok::<_, String>(())
-        })?;
-        self.begin_with(&mut ids);
+        if let Algorithm::Published(published) = &self.algorithm {
+            published.encode_marked(text, guard, &self.control, &mut ids)?;
+        } else {
+            self.control.split(text, |part| {
+                match part {
+                    Part::Token(id) => ids.push(id),
+                    // Every piece begins the text or follows a special token.
+                    Part::Text(text) => self.encode_text(&text.replace(guard, ""), true, &mut ids)?,
+                }
+                Ok::<_, String>(())
+            })?;
+        }
+        self.begin_with(self.before_chat, &mut ids);
         Ok(ids)
     }
 
@@ -176,27 +259,30 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    fn begin_with(&self, ids: &mut Vec<u32>) {
-        if let Some(begin) = self.begin
-            && (ids.is_empty() || (self.add_begin && ids[0] != begin))
-        {
-            ids.insert(0, begin);
+    fn begin_with(&self, wanted: bool, ids: &mut Vec<u32>) {
+        if wanted && !ids.starts_with(&self.before) {
+            ids.splice(..0, self.before.iter().copied());
+        }
+        if ids.is_empty() {
+            ids.extend(self.begin);
         }
     }
 
     /// `first`: nothing but a special token stands before the text.
     fn encode_text(&self, text: &str, mut first: bool, ids: &mut Vec<u32>) -> Result<(), String> {
-        self.added.split(text, |part| {
+        for part in self.added.cut(text) {
             match part {
                 Part::Token(id) => ids.push(id),
                 Part::Text(text) => match &self.algorithm {
                     Algorithm::Bytes(it) => it.encode(text, ids)?,
                     Algorithm::Pieces(it) => it.encode(text, first, ids),
+                    Algorithm::Unigram(it) => it.encode(text, ids),
+                    Algorithm::Published(it) => it.encode(text, ids)?,
                 },
             }
             first = matches!(part, Part::Token(_));
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     /// Appends the bytes that a token stands for; control tokens stand for none.
@@ -207,12 +293,65 @@ impl Tokenizer {
         else {
             return;
         };
-        match (kind, &self.algorithm) {
+        match (kind, self.writing) {
             (Kind::Control, _) => {}
-            (Kind::Added, Algorithm::Bytes(_)) => bytes.extend_from_slice(text.as_bytes()),
-            (_, Algorithm::Bytes(_)) => ByteLevel::bytes(text, bytes),
-            (_, Algorithm::Pieces(_)) => Pieces::bytes(text, *kind, bytes),
+            (Kind::Added, Writing::Bytes) => bytes.extend_from_slice(text.as_bytes()),
+            (_, Writing::Bytes) => ByteLevel::bytes(text, bytes),
+            (_, Writing::Pieces) => Pieces::bytes(text, *kind, bytes),
         }
+    }
+}
+
+/// The algorithm that a file names, and whether a text begins with the beginning token where the file does not say.
+fn algorithm(
+    gguf: &mut Gguf,
+    model: &str,
+    tokens: &[String],
+    kinds: &[Kind],
+    unknown: Option<u32>,
+) -> Result<(Algorithm, bool), String> {
+    let flag = |name: &str| gguf.flag(&format!("tokenizer.ggml.{name}")).map_err(|err| err.to_string());
+    let add_space = flag("add_space_prefix")?;
+    let merge_spaces = flag("remove_extra_whitespaces")?.unwrap_or(false);
+    Ok(match model {
+        "gpt2" => {
+            let pre = gguf.text("tokenizer.ggml.pre").map_err(|err| err.to_string())?;
+            let words = Words::new(pre)?;
+            let Some(Value::Texts(merges)) = gguf.take("tokenizer.ggml.merges") else {
+                return Err("no list of texts `tokenizer.ggml.merges`".to_owned());
+            };
+            let begins = words.begins;
+            (Algorithm::Bytes(ByteLevel::new(tokens, kinds, &merges, words)?), begins)
+        }
+        "llama" => {
+            let pieces =
+                Pieces::new(tokens, kinds, scores(gguf, tokens.len())?, unknown, add_space.unwrap_or(true));
+            (Algorithm::Pieces(pieces), true)
+        }
+        "t5" => {
+            let unknown = unknown.ok_or("no token for what is unknown")?;
+            let replacements = match gguf.take("tokenizer.ggml.precompiled_charsmap") {
+                None => Vec::new(),
+                Some(Value::Integers(it)) => {
+                    // A byte may have been written as a signed one.
+                    it.into_iter().map(|it| it.to_le_bytes()[0]).collect()
+                }
+                Some(_) => return Err("`tokenizer.ggml.precompiled_charsmap` is not bytes".to_owned()),
+            };
+            let replacements = Replacements::read(&replacements)?;
+            let normalizer = Normalizer { replacements, add_space: add_space.unwrap_or(false), merge_spaces };
+            let scores = scores(gguf, tokens.len())?;
+            (Algorithm::Unigram(Unigram::new(tokens, kinds, &scores, unknown, normalizer)?), false)
+        }
+        other => return Err(format!("the tokenizer `{other}` is not supported")),
+    })
+}
+
+/// How likely pieces are, one for each token.
+fn scores(gguf: &mut Gguf, tokens: usize) -> Result<Vec<f32>, String> {
+    match gguf.take("tokenizer.ggml.scores") {
+        Some(Value::Floats(it)) if it.len() == tokens => Ok(it),
+        _ => Err("`tokenizer.ggml.scores` does not fit the tokens".to_owned()),
     }
 }
 
@@ -223,87 +362,5 @@ fn kind(number: i64) -> Kind {
         4 => Kind::Added,
         6 => Kind::Byte,
         _ => Kind::Text,
-    }
-}
-
-/// A piece of a text cut at tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part<'a> {
-    Token(u32),
-    Text(&'a str),
-}
-
-/// Finds given tokens in text: the leftmost, and of several there the longest.
-pub(crate) struct Matcher {
-    ids: HashMap<String, u32>,
-    /// Lengths in bytes, longest first.
-    lengths: Vec<usize>,
-    /// Whether a token begins with this byte.
-    begins: [bool; 256],
-}
-
-impl Matcher {
-    fn new(tokens: impl Iterator<Item = (String, u32)>) -> Self {
-        let ids: HashMap<_, _> = tokens.collect();
-        let mut lengths: Vec<_> = ids.keys().map(String::len).collect();
-        lengths.sort_unstable_by(|a, b| b.cmp(a));
-        lengths.dedup();
-        let mut begins = [false; 256];
-        for token in ids.keys() {
-            begins[token.as_bytes()[0] as usize] = true;
-        }
-        Self { ids, lengths, begins }
-    }
-
-    /// The longest token at the beginning of a text, and its length in bytes.
-    fn at(&self, text: &str) -> Option<(u32, usize)> {
-        if !self.begins[*text.as_bytes().first()? as usize] {
-            return None;
-        }
-        self.lengths.iter().find_map(|&length| {
-            let id = self.ids.get(text.get(..length)?)?;
-            Some((*id, length))
-        })
-    }
-
-    fn split<'t, E>(&self, text: &'t str, mut take: impl FnMut(Part<'t>) -> Result<(), E>) -> Result<(), E> {
-        let (mut rest, mut from) = (text, 0);
-        while from < rest.len() {
-            let found = rest.is_char_boundary(from).then(|| self.at(&rest[from..])).flatten();
-            let Some((id, length)) = found else {
-                from += 1;
-                continue;
-            };
-            if from > 0 {
-                take(Part::Text(&rest[..from]))?;
-            }
-            take(Part::Token(id))?;
-            (rest, from) = (&rest[from + length..], 0);
-        }
-        if rest.is_empty() { Ok(()) } else { take(Part::Text(rest)) }
-    }
-
-    /// Puts `guard` into a text so that it holds no token, neither by itself nor together with what a
-    /// template writes around it.
-    pub(crate) fn guarded(&self, text: &str, guard: char) -> String {
-        let mut guarded = String::with_capacity(text.len());
-        let joins = |token: &String, text: &str, end: bool| {
-            token.char_indices().skip(1).any(|(cut, _)| {
-                if end { text.ends_with(&token[..cut]) } else { text.starts_with(&token[cut..]) }
-            })
-        };
-        if self.ids.keys().any(|token| joins(token, text, false)) {
-            guarded.push(guard);
-        }
-        for (index, character) in text.char_indices() {
-            guarded.push(character);
-            if self.at(&text[index..]).is_some() {
-                guarded.push(guard);
-            }
-        }
-        if self.ids.keys().any(|token| joins(token, text, true)) {
-            guarded.push(guard);
-        }
-        guarded
     }
 }

@@ -109,6 +109,22 @@ pub(super) fn write(bytes: &[u8]) -> NamedTempFile {
     file
 }
 
+/// A file under `tests/fixtures`.
+pub(super) fn fixture(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name))
+        .unwrap()
+}
+
+pub(super) fn json(name: &str) -> serde_json::Value {
+    serde_json::from_str(&fixture(name)).unwrap()
+}
+
+/// FNV-1a of 32 bits over ids as little-endian words.
+pub(super) fn digest(ids: &[u32]) -> u32 {
+    let bytes = ids.iter().flat_map(|it| it.to_le_bytes());
+    bytes.fold(0x811c_9dc5, |value, byte| (value ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
 pub(super) fn checkpoint(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/checkpoints").join(name)
 }

@@ -90,7 +90,6 @@ fn headers(#[case] bytes: &[u8], #[case] reason: &str) {
 #[case::kinds(|it: File| it.integers("tokenizer.ggml.token_type", &[1]), "token_type")]
 #[case::begin(|it: File| it.count("tokenizer.ggml.bos_token_id", 320), "beyond")]
 #[case::merges(|it: File| it.texts("tokenizer.ggml.merges", &["q".to_owned()]), "not a pair")]
-#[case::merged(|it: File| it.texts("tokenizer.ggml.merges", &["q q".to_owned()]), "qq")]
 #[case::model(|it: File| it.text("tokenizer.ggml.model", "bert"), "`bert`")]
 #[case::pre(|it: File| it.text("tokenizer.ggml.pre", "unheard"), "`unheard`")]
 #[case::scores(|it: File| it.text("tokenizer.ggml.model", "llama"), "scores")]

@@ -1,6 +1,7 @@
 //! Templates, tokenizers and what comes back from them.
 
 use eval::backend::{Backend as _, BackendError, Message, Role};
+use proptest::prelude::*;
 use rstest::rstest;
 
 use super::fixture::{File, model};
@@ -9,7 +10,7 @@ use crate::gguf::Gguf;
 use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 
-fn tokenizer(file: &File, vocabulary: usize) -> Tokenizer {
+pub(super) fn tokenizer(file: &File, vocabulary: usize) -> Tokenizer {
     let bytes = file.bytes();
     let mut gguf = Gguf::read(&bytes[..], bytes.len() as u64).unwrap();
     Tokenizer::read(&mut gguf, vocabulary).unwrap()
@@ -97,6 +98,29 @@ fn an_invalid_byte_is_replaced_and_an_incomplete_character_waits() {
     assert_eq!(detokenizer.finish(), "\u{fffd}");
 }
 
+proptest! {
+    /// However bytes come in tokens, what is given is whole characters, and together what they are as a whole.
+    #[test]
+    fn no_character_is_split(
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x80_u8..0xf5], 0..40),
+        text in "\\PC{0,12}",
+    ) {
+        let tokenizer = pieces();
+        let bytes = [&bytes[..], text.as_bytes(), &bytes].concat();
+        let mut detokenizer = Detokenizer::new(&tokenizer);
+        let mut whole = String::new();
+        for (at, byte) in bytes.iter().enumerate() {
+            let new = detokenizer.push(3 + u32::from(*byte));
+            // Nothing waits that could be told already: at most the beginning of one character.
+            whole += &new;
+            let so_far = String::from_utf8_lossy(&bytes[..=at]);
+            prop_assert!(so_far.starts_with(&whole), "{so_far:?} begins otherwise than {whole:?}");
+            prop_assert!(so_far.chars().count() <= whole.chars().count() + 1);
+        }
+        prop_assert_eq!(whole + &detokenizer.finish(), String::from_utf8_lossy(&bytes));
+    }
+}
+
 #[rstest]
 #[case::across_tokens(&["END"], &["a E", "N", "D b"], "a ", true)]
 #[case::not_after_all(&["END"], &["EN", "EEN", "O"], "ENEENO", false)]
@@ -143,7 +167,7 @@ fn user(content: &str) -> Vec<Message> {
 #[case::json("{{ messages | tojson }}", r#"[{"role": "user", "content": "<hi>"}]"#)]
 #[case::json_escapes(r"{{ '\\u003c & \n' | tojson }}", r#""\\u003c & \n""#)]
 #[case::date("{{ strftime_now('%d %b %Y') }}", "01 Jan 2025")]
-#[case::missing("{{ tools }}{% if messages[0].tool_calls %}x{% endif %}", "")]
+#[case::missing("{{ tool }}{% if messages[0].tool_calls %}x{% endif %}", "")]
 fn templates(#[case] template: &str, #[case] prompt: &str) {
     let template = Template::new(template.to_owned());
     assert_eq!(template.render(&user("<hi>"), "<s>", "</s>").unwrap(), prompt);
