@@ -1,4 +1,5 @@
-//! `cargo test --test tokenizers`: our token ids are llama.cpp's, on 10 000 texts for each default model.
+//! `cargo test --test tokenizers`: our token ids are llama.cpp's, on 10 000 texts for each default model, and its chat
+//! template writes what it writes in transformers.
 //!
 //! The texts are made here by the rule of `benches/peers/token_ids.py`, which wrote what llama.cpp makes of them
 //! to `tests/fixtures/tokenizers/`. A model that is not fetched is *ignored*, with the command that fetches it.
@@ -8,6 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use engine::Tokenizer;
+use eval::backend::{Backend as _, Message, Role};
 use eval::lock::Lock;
 use eval::model::Models;
 use eval::weights::{self, Cache, NoWeights};
@@ -35,6 +37,15 @@ fn compare(name: &str) -> Result<Completion, Failed> {
     };
     let tokenizer = Tokenizer::open(&weights.files[0])?;
     let expected = json(&format!("{name}.json"))?;
+    let engine = engine::open(&weights.files[0], engine::Options::default()).map_err(|it| it.to_string())?;
+    for chat in expected["chats"].as_array().into_iter().flatten() {
+        let prompt = engine.prompt(&messages(&chat["messages"])).map_err(|it| it.to_string())?;
+        if (&*prompt.text, serde_json::json!(prompt.tokens))
+            != (chat["prompt"].as_str().unwrap_or_default(), chat["ids"].clone())
+        {
+            return Err(format!("ours   {:?} {:?}\ntheirs {chat}", prompt.text, prompt.tokens).into());
+        }
+    }
     let hashes = expected["hashes"].as_str().ok_or("no hashes")?.as_bytes().as_chunks::<8>().0;
     let parts = Parts::read(&json("fragments.json")?)?;
     let mut wrong = String::new();
@@ -57,6 +68,18 @@ fn compare(name: &str) -> Result<Completion, Failed> {
         return Err(format!("{count} of {} texts have other ids\n{wrong}", hashes.len()).into());
     }
     Ok(Completion::Completed)
+}
+
+fn messages(turns: &Value) -> Vec<Message> {
+    let turn = |it: &Value| Message {
+        role: match it["role"].as_str() {
+            Some("system") => Role::System,
+            Some("assistant") => Role::Assistant,
+            _ => Role::User,
+        },
+        content: it["content"].as_str().unwrap_or_default().to_owned(),
+    };
+    turns.as_array().into_iter().flatten().map(turn).collect()
 }
 
 fn json(name: &str) -> Result<Value, Failed> {

@@ -8,7 +8,8 @@
 makes 10 000 texts by the rule below, which `tests/tokenizers.rs` repeats, tokenizes them with both, and writes to
 `tests/fixtures/tokenizers/`
 
-- `NAME.json`: a hash of llama.cpp's ids for each text, all ids of the first 50, and where transformers differs;
+- `NAME.json`: a hash of llama.cpp's ids for each text, all ids of the first 50, conversations as its
+  chat template writes them, and where transformers differs;
 
 and, without any model, `words.json`: a small vocabulary with llama.cpp's ids for each way of cutting words.
 
@@ -28,6 +29,17 @@ FIXTURES = Path(__file__).parents[2] / "tests/fixtures/tokenizers"
 COUNT = 10_000
 SEED = 0x70726F6F66
 MASK = (1 << 64) - 1
+
+
+CONVERSATIONS = [
+    [{"role": "user", "content": "What is seven times eight?"}],
+    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Grüße, 世界 🦀"}],
+    [
+        {"role": "user", "content": " Hi "},
+        {"role": "assistant", "content": "Hello!\n"},
+        {"role": "user", "content": "def f(x):\n    return x"},
+    ],
+]
 
 
 class Random:
@@ -137,11 +149,18 @@ def compare(name, path, parts):
         other = theirs.encode(it)
         if other != ids:
             differences.append((index, it, ids, other))
+    chats = []
+    for messages in CONVERSATIONS if theirs.chat_template else []:
+        prompt = theirs.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        ids = llama.ids(prompt, special=True, begin=False)
+        assert ids == theirs.encode(prompt, add_special_tokens=False, split_special_tokens=False)
+        chats.append({"messages": messages, "prompt": prompt, "ids": ids})
     shown = sorted(differences, key=lambda it: len(it[1]))[:20]
     written = {
         "llama.cpp": llama.library.__version__,
         "transformers": __import__("transformers").__version__,
         "ids": first,
+        "chats": chats,
         "hashes": "".join(f"{it:08x}" for it in hashes),
         "differences": [it[0] for it in differences],
         "shortest differences": [
