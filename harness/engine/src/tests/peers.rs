@@ -1,4 +1,5 @@
-//! The decoder beside another implementation: candle-transformers' Llama.
+//! The decoder beside another implementation: candle-transformers' Llama, where it reads the same settings (it knows no
+//! `rope_parameters`).
 
 use candle_core::{DType, Device, IndexOp as _, Tensor};
 use candle_nn::VarBuilder;
@@ -12,9 +13,7 @@ use crate::parity::{Parity, Reading};
 const TOLERANCE: f32 = 1e-4;
 
 #[rstest]
-fn logits_are_those_of_candles_llama(
-    #[values("llama-2", "llama-3", "code-llama")] name: &str,
-) {
+fn logits_are_those_of_candles_llama(#[values("llama-2", "llama-3", "code-llama")] name: &str) {
     let config = std::fs::read(checkpoint(name).join("config.json")).unwrap();
     let config = serde_json::from_slice::<LlamaConfig>(&config).unwrap().into_config(false);
     let weights = VarBuilder::from_tensors(tensors(name, "model.safetensors"), DType::F32, &Device::Cpu);
