@@ -73,12 +73,6 @@ pub(crate) struct Step<'s> {
 }
 
 impl KeysValues {
-    /// Room for this many blocks of each layer. Memory is touched only as positions are written.
-    pub(crate) fn new(spec: &Spec, blocks: usize) -> Self {
-        let cache = || Mutex::new(Cache::new(blocks, spec.attention.kv_heads, spec.attention.head_size));
-        Self { layers: spec.layers.iter().map(|_| cache()).collect() }
-    }
-
     /// Bytes of one block, in all layers.
     pub(crate) fn block_bytes(spec: &Spec) -> usize {
         spec.layers.len() * Cache::block_bytes(spec.attention.kv_heads, spec.attention.head_size)
@@ -149,13 +143,35 @@ impl Decoder {
         Ok(bytes)
     }
 
+    /// What it computes on.
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     /// What the model is.
     pub(crate) fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Reads the tokens; gives the logits of what may follow those that are wanted, `[wanted, vocabulary]`.
-    pub(crate) fn forward(&self, cache: &KeysValues, step: &Step<'_>) -> Result<Tensor> {
+    /// Room for the keys and values of this many blocks. Memory is touched only as positions are written.
+    ///
+    /// # Errors
+    /// In words, if there is no memory.
+    pub(crate) fn keys_values(&self, blocks: usize) -> std::result::Result<KeysValues, String> {
+        let attention = &self.spec.attention;
+        let cache = || {
+            Cache::new(&self.machine.arena, blocks, attention.kv_heads, attention.head_size).map(Mutex::new)
+        };
+        Ok(KeysValues {
+            layers: self.spec.layers.iter().map(|_| cache()).collect::<std::result::Result<_, _>>()?,
+        })
+    }
+
+    /// Reads the tokens; writes the logits of what may follow those that are wanted, `[wanted, vocabulary]`.
+    ///
+    /// The vector is the caller's, to be used again: that of a large vocabulary takes longer to get from the system
+    /// than to fill.
+    pub(crate) fn forward(&self, cache: &KeysValues, step: &Step<'_>, logits: &mut Vec<f32>) -> Result<()> {
         let furthest = step.places.iter().map(|it| it.position + 1).max().unwrap_or(0);
         for turns in &mut *self.turns.write().unwrap_or_else(PoisonError::into_inner) {
             turns.reach(furthest);
@@ -172,15 +188,18 @@ impl Decoder {
             states = self.layer(layer, &attend, &states)?;
         }
         let states = states.index_select(&Tensor::new(step.wanted, &Device::Cpu)?, 0)?;
-        let logits = self.head.as_ref().unwrap_or(&self.embedding).forward(&self.norm.forward(&states)?)?;
-        let logits = match self.spec.logit_scale {
-            Some(scale) => (logits * f64::from(scale))?,
-            None => logits,
-        };
-        match self.spec.logit_cap {
-            Some(cap) => capped(&logits, f64::from(cap)),
-            None => Ok(logits),
+        self.head.as_ref().unwrap_or(&self.embedding).write(&self.norm.forward(&states)?, logits)?;
+        if let Some(scale) = self.spec.logit_scale {
+            for it in logits.iter_mut() {
+                *it *= scale;
+            }
         }
+        if let Some(cap) = self.spec.logit_cap {
+            for it in logits.iter_mut() {
+                *it = capped(*it, cap);
+            }
+        }
+        Ok(())
     }
 
     fn embed(&self, step: &Step<'_>) -> Result<Tensor> {
@@ -260,14 +279,11 @@ impl Decoder {
     }
 }
 
-/// `cap * tanh(logits / cap)`, by a tanh that is the same on every CPU.
-#[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
-fn capped(logits: &Tensor, cap: f64) -> Result<Tensor> {
-    let mut numbers = logits.flatten_all()?.to_vec1::<f32>()?;
-    for it in &mut numbers {
-        *it = (cap * libm::tanh(f64::from(*it) / cap)) as f32;
-    }
-    Tensor::from_vec(numbers, logits.shape(), &Device::Cpu)
+/// `cap * tanh(logit / cap)`, by a tanh that is the same on every CPU.
+#[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
+fn capped(logit: f32, cap: f32) -> f32 {
+    let cap = f64::from(cap);
+    (cap * libm::tanh(f64::from(logit) / cap)) as f32
 }
 
 fn after(norm: Option<&Norm>, states: &Tensor) -> Result<Tensor> {
@@ -317,8 +333,8 @@ struct Loader<'l> {
 
 impl Loader<'_> {
     fn linear(&self, which: Matrix) -> std::result::Result<Linear, String> {
-        let pack =
-            |run: Rows<'_>| Packed::new(&self.machine.pool, run.format, run.columns, &run.rows, self.dense);
+        let Machine { pool, arena, .. } = &**self.machine;
+        let pack = |run: Rows<'_>| Packed::new(pool, arena, run.format, run.columns, &run.rows, self.dense);
         let parts =
             self.checkpoint.runs(which)?.into_iter().map(pack).collect::<std::result::Result<_, _>>()?;
         self.checkpoint.release();

@@ -183,13 +183,13 @@ impl Engine {
             let machine = || -> Result<_, String> {
                 let path = kernels::Path::choose()?;
                 let pool = self.options.threads.map_or_else(Pool::of_machine, Pool::new);
-                Ok(Machine { path, pool: pool.map_err(|err| err.to_string())? })
+                Ok(Machine::new(path, pool.map_err(|err| err.to_string())?))
             };
             let load = || {
                 let decoder = Decoder::load(&checkpoint, Arc::new(machine()?), self.options.dense)?;
                 let blocks = blocks(&self.spec, self.context, self.options.cache);
                 let blocks = u32::try_from(blocks).map_err(|_| format!("a cache of {blocks} blocks"))?;
-                Scheduler::start(decoder, blocks, self.options.cold).map_err(|err| err.to_string())
+                Scheduler::start(decoder, blocks, self.options.cold)
             };
             let scheduler = load().map_err(|reason: String| BackendError::Load(reason))?;
             Ok(Loaded { scheduler, time: begin.elapsed() })

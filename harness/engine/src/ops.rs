@@ -5,11 +5,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Error, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Error, Layout, Result, Shape, Storage, Tensor};
 
 use crate::kernels::Path;
 use crate::kernels::attention::{self, Attention, Cache, Place};
 use crate::kernels::matmul::{Input, Output, multiply};
+use crate::kernels::memory::{Arena, unwritten};
 use crate::kernels::pack::Packed;
 use crate::kernels::pool::Pool;
 use crate::kernels::rows::{self, Quantized};
@@ -21,6 +22,17 @@ pub(crate) struct Machine {
     pub(crate) path: Path,
     /// The threads.
     pub(crate) pool: Pool,
+    /// Where weights, keys and values lie.
+    pub(crate) arena: Arena,
+    /// The states of the operation that runs, quantized: kept so that its memory is.
+    quantized: Mutex<Quantized>,
+}
+
+impl Machine {
+    /// Of these threads.
+    pub(crate) fn new(path: Path, pool: Pool) -> Self {
+        Self { path, pool, arena: Arena::default(), quantized: Mutex::default() }
+    }
 }
 
 /// A tensor's numbers.
@@ -49,6 +61,36 @@ impl Linear {
         states.apply_op1_no_bwd(self)
     }
 
+    /// The same, written to a vector that is kept from one step to the next.
+    pub(crate) fn write(&self, states: &Tensor, output: &mut Vec<f32>) -> Result<()> {
+        let (storage, layout) = states.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else { return Err(Error::msg("states of another device")) };
+        let (tokens, columns) = layout.shape().dims2()?;
+        output.resize(tokens * self.rows(), 0.0);
+        self.multiply(numbers(storage, layout)?, columns, output)
+    }
+
+    /// `[tokens, columns]` to `[tokens, rows]`.
+    fn multiply(&self, states: &[f32], columns: usize, output: &mut [f32]) -> Result<()> {
+        let Machine { path, pool, .. } = &*self.machine;
+        if let Some(part) = self.parts.iter().find(|it| it.columns() != columns) {
+            return Err(Error::msg(format!("{columns} columns, not {}", part.columns())));
+        }
+        let stride = self.rows();
+        let mut quantized = self.machine.quantized.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.parts.iter().any(Packed::is_quantized) {
+            quantized.fill(*path, pool, states, columns);
+        }
+        let mut offset = 0;
+        for part in &self.parts {
+            let input = if part.is_quantized() { Input::Quantized(&quantized) } else { Input::Dense(states) };
+            let bias = self.bias.as_ref().map(|it| &it[offset..offset + part.rows()]);
+            multiply(*path, pool, part, bias, &input, Output { numbers: output, stride, offset });
+            offset += part.rows();
+        }
+        Ok(())
+    }
+
     /// Elements of the output.
     fn rows(&self) -> usize {
         self.parts.iter().map(Packed::rows).sum()
@@ -72,27 +114,10 @@ impl CustomOp1 for Linear {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Machine { path, pool } = &*self.machine;
         let (tokens, columns) = layout.shape().dims2()?;
-        if let Some(part) = self.parts.iter().find(|it| it.columns() != columns) {
-            return Err(Error::msg(format!("{columns} columns, not {}", part.columns())));
-        }
-        let states = numbers(storage, layout)?;
-        let stride = self.rows();
-        let mut output = vec![0.0; tokens * stride];
-        let quantized =
-            self.parts.iter().any(Packed::is_quantized).then(|| Quantized::of(*path, pool, states, columns));
-        let mut offset = 0;
-        for part in &self.parts {
-            let input = match &quantized {
-                Some(quantized) if part.is_quantized() => Input::Quantized(quantized),
-                _ => Input::Dense(states),
-            };
-            let bias = self.bias.as_ref().map(|it| &it[offset..offset + part.rows()]);
-            multiply(*path, pool, part, bias, &input, Output { numbers: &mut output, stride, offset });
-            offset += part.rows();
-        }
-        Ok((CpuStorage::F32(output), (tokens, stride).into()))
+        let mut output = unwritten(tokens * self.rows());
+        self.multiply(numbers(storage, layout)?, columns, &mut output)?;
+        Ok((CpuStorage::F32(output), (tokens, self.rows()).into()))
     }
 }
 
@@ -124,7 +149,7 @@ impl CustomOp1 for Norm {
         if size != self.norm.weight.len() {
             return Err(Error::msg(format!("{size} states, not {}", self.norm.weight.len())));
         }
-        let mut output = vec![0.0; states.len()];
+        let mut output = unwritten(states.len());
         self.norm.apply(self.machine.path, &self.machine.pool, states, &mut output);
         Ok((CpuStorage::F32(output), layout.shape().clone()))
     }
@@ -156,7 +181,7 @@ impl CustomOp2 for Add<'_> {
             return Err(Error::msg(format!("{:?} and {:?} are added", a_layout.shape(), b_layout.shape())));
         }
         let (a, b) = (numbers(a, a_layout)?, numbers(b, b_layout)?);
-        let mut output = vec![0.0; a.len()];
+        let mut output = unwritten(a.len());
         rows::add(&self.0.pool, a, b, &mut output);
         Ok((CpuStorage::F32(output), a_layout.shape().clone()))
     }
@@ -189,7 +214,7 @@ impl CustomOp1 for Activate {
         if wide != size * (1 + usize::from(gated)) {
             return Err(Error::msg(format!("{wide} elements for an output of {size}")));
         }
-        let mut output = vec![0.0; tokens * size];
+        let mut output = unwritten(tokens * size);
         let input = numbers(storage, layout)?;
         rows::activate(machine.path, &machine.pool, activation, gated, size, input, &mut output);
         Ok((CpuStorage::F32(output), (tokens, size).into()))
@@ -218,10 +243,10 @@ impl CustomOp1 for Attend<'_> {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Machine { path, pool } = self.machine;
+        let Machine { path, pool, .. } = self.machine;
         let qkv = numbers(storage, layout)?;
         let size = self.attention.heads * self.attention.head_size;
-        let mut output = vec![0.0; self.places.len() * size];
+        let mut output = unwritten(self.places.len() * size);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         attention::attend(*path, pool, &self.attention, &mut cache, self.places, qkv, &mut output);
         Ok((CpuStorage::F32(output), (self.places.len(), size).into()))

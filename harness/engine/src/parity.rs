@@ -11,11 +11,11 @@ use candle_core::{Device, Tensor};
 
 use crate::checkpoint::Checkpoint;
 use crate::decoder::{Decoder, KeysValues, Step, blocks_of};
+use crate::kernels;
 use crate::kernels::attention::Place;
 use crate::kernels::pool::Pool;
-use crate::kernels::{self};
 use crate::ops::Machine;
-use crate::sampler::Logprobs;
+use crate::sampler;
 
 /// How prompts are given to the decoder. Logits are the same to the last bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Parity {
             None => kernels::Path::choose()?,
             Some(name) => kernels::Path::named(name)?,
         };
-        let machine = Machine { path, pool: Pool::new(threads).map_err(|err| err.to_string())? };
+        let machine = Machine::new(path, Pool::new(threads).map_err(|err| err.to_string())?);
         let decoder = Decoder::load(&checkpoint, Arc::new(machine), false)?;
         Ok(Self { references: references(&folder.join("reference.safetensors"))?, decoder })
     }
@@ -85,7 +85,7 @@ impl Parity {
             return self.together(&prompts);
         }
         let read = |tokens: &&[u32]| {
-            let cache = KeysValues::new(self.decoder.spec(), blocks_of(tokens.len()));
+            let cache = self.decoder.keys_values(blocks_of(tokens.len()))?;
             let blocks = table(0, tokens.len());
             let size = if let Reading::Chunks(size) = reading { size } else { tokens.len() };
             let mut logits = Vec::new();
@@ -105,7 +105,7 @@ impl Parity {
             tables.push(table(first, prompt.len()));
             first += blocks_of(prompt.len());
         }
-        let cache = KeysValues::new(self.decoder.spec(), first);
+        let cache = self.decoder.keys_values(first)?;
         let place = |(prompt, blocks): (&&[u32], _)| {
             (0..prompt.len()).map(move |position| Place { blocks, position }).collect::<Vec<_>>()
         };
@@ -122,7 +122,7 @@ impl Parity {
     pub fn greedy(&self) -> Result<Vec<Vec<u32>>, String> {
         let continued = |reference: &Reference| {
             let length = reference.tokens.len() + reference.greedy.len();
-            let cache = KeysValues::new(self.decoder.spec(), blocks_of(length));
+            let cache = self.decoder.keys_values(blocks_of(length))?;
             let blocks = table(0, length);
             let place = |position| Place { blocks: &blocks, position };
             let mut greedy = Vec::new();
@@ -133,7 +133,7 @@ impl Parity {
                 let logits = self.step(&cache, &last, &places)?;
                 position += last.len();
                 let row = logits.rchunks_exact(self.decoder.spec().vocabulary).next().unwrap_or_default();
-                let token = Logprobs::of(row).map_err(|err| err.to_string())?.likeliest;
+                let token = sampler::greedy(row).map_err(|err| err.to_string())?;
                 greedy.push(token);
                 last = vec![token];
             }
@@ -166,8 +166,9 @@ impl Parity {
     fn step(&self, cache: &KeysValues, tokens: &[u32], places: &[Place<'_>]) -> Result<Vec<f32>, String> {
         let wanted: Vec<u32> = (0..).take(tokens.len()).collect();
         let step = Step { tokens, places, wanted: &wanted };
-        let logits = self.decoder.forward(cache, &step).and_then(|it| it.flatten_all()?.to_vec1());
-        logits.map_err(|err| err.to_string())
+        let mut logits = Vec::new();
+        self.decoder.forward(cache, &step, &mut logits).map_err(|err| err.to_string())?;
+        Ok(logits)
     }
 }
 

@@ -28,6 +28,9 @@ use std::collections::BTreeMap;
 
 use eval::backend::{BackendError, Sampling};
 
+use crate::kernels::Path;
+use crate::kernels::rows::sum_of_exponentials;
+
 /// Candidates that are ordered at once while top-p looks for its border: most of a text's distributions end here.
 const FIRST_ORDERED: usize = 256;
 /// Candidates that are collected at least before the largest of them are selected.
@@ -73,7 +76,7 @@ impl Sampler {
         let Sampling { temperature, top_k, top_p, min_p, seed, .. } = self.0;
         let penalized = self.penalized(logits, prompt, output);
         let scores = || scores(logits, &penalized);
-        let most = likeliest(scores())?;
+        let most = if penalized.is_empty() { largest_logit(logits)? } else { likeliest(scores())? };
         if self.0.is_greedy() {
             return Ok(most.token);
         }
@@ -138,9 +141,9 @@ pub(crate) struct Logprobs<'a> {
 
 impl<'a> Logprobs<'a> {
     /// Of one row, `[vocabulary]`. Logits that are infinite or not numbers are an error.
-    pub(crate) fn of(logits: &'a [f32]) -> Result<Self, BackendError> {
-        let most = likeliest(scores(logits, &[]))?;
-        let sum: f64 = logits.iter().map(|it| libm::exp(f64::from(*it) - most.score)).sum();
+    pub(crate) fn of(path: Path, logits: &'a [f32]) -> Result<Self, BackendError> {
+        let most = largest_logit(logits)?;
+        let sum = sum_of_exponentials(path, logits, logits[most.token as usize]);
         Ok(Self { logits, normalizer: most.score + libm::log(sum), likeliest: most.token })
     }
 
@@ -182,6 +185,33 @@ fn scores<'a>(logits: &'a [f32], penalized: &'a [Candidate]) -> impl Iterator<It
         let penalized = penalized.next_if(|it| it.token == token);
         penalized.unwrap_or(Candidate { token, score: f64::from(*logit) })
     })
+}
+
+/// The first of the largest logits: what greedy decoding takes. Logits that are infinite or not numbers are an error.
+pub(crate) fn greedy(logits: &[f32]) -> Result<u32, BackendError> {
+    largest_logit(logits).map(|it| it.token)
+}
+
+/// [`likeliest`] without penalties, for a whole vocabulary at each step: some lanes at once.
+fn largest_logit(logits: &[f32]) -> Result<Candidate, BackendError> {
+    const LANES: usize = 16;
+    let (whole, rest) = logits.as_chunks::<LANES>();
+    let mut most = [f32::NEG_INFINITY; LANES];
+    let mut sound = [true; LANES];
+    for some in whole {
+        for lane in 0..LANES {
+            most[lane] = if some[lane] > most[lane] { some[lane] } else { most[lane] };
+            sound[lane] &= some[lane].abs() <= f32::MAX;
+        }
+    }
+    let sound = sound.iter().all(|it| *it) && rest.iter().all(|it| it.is_finite());
+    let most = most.iter().chain(rest).fold(f32::NEG_INFINITY, |most, it| most.max(*it));
+    // Nothing is larger, so this is the first that is as large.
+    match (0..).zip(logits).find(|(_, it)| **it >= most) {
+        Some((token, _)) if sound => Ok(Candidate { token, score: f64::from(most) }),
+        // What is wrong is said there.
+        _ => likeliest(scores(logits, &[])),
+    }
 }
 
 /// The first of the likeliest; all are looked at, so a row with one bad logit is an error wherever it stands.

@@ -6,8 +6,8 @@
 //! [`crate::decoder`].
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use eval::backend::Likelihood;
 
 use crate::blocks::{BLOCK, Blocks, Table};
 use crate::decoder::{Decoder, KeysValues, Step};
+use crate::kernels::Path;
 use crate::kernels::attention::Place;
 use crate::sampler::{Logprobs, Sampler};
 use crate::spec::Spec;
@@ -77,20 +78,25 @@ pub(crate) struct Scheduler {
 
 impl Scheduler {
     /// Starts it, with room for this many blocks of keys and values; `cold` shares none between requests.
-    pub(crate) fn start(decoder: Decoder, blocks: u32, cold: bool) -> std::io::Result<Self> {
+    ///
+    /// # Errors
+    /// In words, if the system has no memory or no thread.
+    pub(crate) fn start(decoder: Decoder, blocks: u32, cold: bool) -> Result<Self, String> {
         let (jobs, incoming) = mpsc::channel();
+        let cache = decoder.keys_values(blocks as usize)?;
         let thread = std::thread::Builder::new().name("engine-scheduler".to_owned()).spawn(move || {
-            let cache = KeysValues::new(decoder.spec(), blocks as usize);
             let state = State {
                 blocks: Blocks::new(blocks),
                 cache,
+                logits: Vec::new(),
                 decoder,
                 waiting: VecDeque::new(),
                 cold,
                 running: Vec::new(),
             };
             state.run(&incoming);
-        })?;
+        });
+        let thread = thread.map_err(|err| format!("a thread: {err}"))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -193,39 +199,54 @@ impl Sequence {
         self.ended = true;
     }
 
-    /// Takes in the logits after the token at an index.
-    fn take(&mut self, index: usize, logits: &[f32]) {
-        match &mut self.task {
-            Task::Generate { sampler, max_tokens, stop } => {
+    /// What the logits after the token at an index say.
+    fn read(&self, path: Path, index: usize, logits: &[f32]) -> Result<Read, String> {
+        match &self.task {
+            Task::Generate { sampler, .. } => {
                 let (prompt, output) = self.tokens.split_at(self.prompt);
-                match sampler.sample(logits, prompt, output) {
-                    Ok(token) => {
-                        self.tokens.push(token);
-                        let full = self.tokens.len() - self.prompt >= *max_tokens;
-                        self.ended = full || stop.contains(&token);
-                        self.tell(Event::Token(token, now()));
-                    }
-                    Err(error) => self.fail(error.to_string()),
-                }
+                sampler.sample(logits, prompt, output).map(Read::Next).map_err(|error| error.to_string())
             }
             Task::Score { .. } => {
                 let target = self.tokens[index + 1];
-                match Logprobs::of(logits).map(|it| (it.of_token(target), it.likeliest)) {
-                    Ok((Some(logprob), likeliest)) => {
-                        self.likelihood.logprob += logprob;
-                        self.likelihood.tokens += 1;
-                        self.likelihood.greedy &= likeliest == target;
-                    }
-                    Ok((None, _)) => return self.fail(format!("token {target} is not in the vocabulary")),
-                    Err(error) => return self.fail(error.to_string()),
+                let logprobs = Logprobs::of(path, logits).map_err(|error| error.to_string())?;
+                let logprob = logprobs.of_token(target);
+                let logprob = logprob.ok_or_else(|| format!("token {target} is not in the vocabulary"))?;
+                Ok(Read::Target { logprob, greedy: logprobs.likeliest == target })
+            }
+        }
+    }
+
+    /// Goes on by what was read after the token at an index.
+    fn take(&mut self, index: usize, read: Result<Read, String>) {
+        match read {
+            Ok(Read::Next(token)) => {
+                self.tokens.push(token);
+                if let Task::Generate { max_tokens, stop, .. } = &self.task {
+                    let full = self.tokens.len() - self.prompt >= *max_tokens;
+                    self.ended = full || stop.contains(&token);
                 }
+                self.tell(Event::Token(token, now()));
+            }
+            Ok(Read::Target { logprob, greedy }) => {
+                self.likelihood.logprob += logprob;
+                self.likelihood.tokens += 1;
+                self.likelihood.greedy &= greedy;
                 if index + 2 == self.tokens.len() {
                     self.tell(Event::Scored(self.likelihood));
                     self.ended = true;
                 }
             }
+            Err(reason) => self.fail(reason),
         }
     }
+}
+
+/// What a row of logits says.
+enum Read {
+    /// The next token.
+    Next(u32),
+    /// Of the token that is scored.
+    Target { logprob: f64, greedy: bool },
 }
 
 struct State {
@@ -233,6 +254,8 @@ struct State {
     cold: bool,
     decoder: Decoder,
     cache: KeysValues,
+    /// Of the last step.
+    logits: Vec<f32>,
     blocks: Blocks,
     waiting: VecDeque<Sequence>,
     /// The oldest first.
@@ -394,27 +417,34 @@ impl State {
             }
         }
         let step = Step { tokens: &tokens, places: &places, wanted: &wanted };
-        let logits =
-            self.decoder.forward(&self.cache, &step).and_then(|it| it.flatten_all()?.to_vec1::<f32>());
+        let computed = self.decoder.forward(&self.cache, &step, &mut self.logits);
         drop(places);
         for part in parts {
             let sequence = &mut self.running[part.sequence];
-            let computed = &sequence.tokens[part.from..part.from + part.count];
-            match &logits {
-                Ok(_) => {
-                    if let Err(error) = self.blocks.commit(&mut sequence.table, computed) {
+            let tokens = &sequence.tokens[part.from..part.from + part.count];
+            match &computed {
+                Ok(()) => {
+                    if let Err(error) = self.blocks.commit(&mut sequence.table, tokens) {
                         sequence.fail(error.to_string());
                     }
                 }
                 Err(error) => sequence.fail(error.to_string()),
             }
         }
-        if let Ok(logits) = logits {
-            let vocabulary = self.decoder.spec().vocabulary;
-            for ((sequence, index), logits) in takers.into_iter().zip(logits.chunks_exact(vocabulary)) {
-                if !self.running[sequence].ended {
-                    self.running[sequence].take(index, logits);
-                }
+        if computed.is_err() {
+            return;
+        }
+        let (vocabulary, machine) = (self.decoder.spec().vocabulary, self.decoder.machine());
+        let read: Vec<_> = takers.iter().map(|_| OnceLock::new()).collect();
+        machine.pool.run(takers.len(), &|index| {
+            let (sequence, token) = takers[index];
+            let logits = &self.logits[index * vocabulary..][..vocabulary];
+            // Set once: each index is run once.
+            drop(read[index].set(self.running[sequence].read(machine.path, token, logits)));
+        });
+        for ((sequence, index), read) in takers.into_iter().zip(read) {
+            if let (false, Some(read)) = (self.running[sequence].ended, read.into_inner()) {
+                self.running[sequence].take(index, read);
             }
         }
     }

@@ -6,6 +6,7 @@
 //! same step changes nothing.
 
 use super::lanes::{LANES, Lanes};
+use super::memory::{Arena, Piece, unwritten};
 use super::pool::Pool;
 use super::rows::{Norm, exp, norm_row, tanh};
 use super::{Kernel, Path, Shared};
@@ -66,16 +67,24 @@ impl Turns {
 
 /// Keys and values of one layer, `[blocks, kv_heads, keys and values of a block]`.
 pub(crate) struct Cache {
-    data: Vec<f32>,
+    data: Piece<f32>,
     /// Numbers of one block and head.
     stride: usize,
 }
 
 impl Cache {
     /// Room for this many blocks. Memory is touched only as blocks are written.
-    pub(crate) fn new(blocks: usize, kv_heads: usize, head_size: usize) -> Self {
+    ///
+    /// # Errors
+    /// In words, if there is no memory.
+    pub(crate) fn new(
+        arena: &Arena,
+        blocks: usize,
+        kv_heads: usize,
+        head_size: usize,
+    ) -> Result<Self, String> {
         let stride = Self::stride(head_size);
-        Self { data: vec![0.0; blocks * kv_heads * stride], stride }
+        Ok(Self { data: arena.zeros(blocks.saturating_mul(kv_heads * stride))?, stride })
     }
 
     fn stride(head_size: usize) -> usize {
@@ -124,7 +133,7 @@ pub(crate) fn attend(
     }
     let stride = cache.stride;
     let keys_values = Shared::new(&mut cache.data);
-    let mut queries = vec![0.0; output.len()];
+    let mut queries = unwritten(output.len());
     let shared = Shared::new(&mut queries);
     pool.ranges(places.len(), 4, &|tokens| {
         path.run(Write { attention, stride, keys_values, places, tokens, qkv, queries: shared });
@@ -268,130 +277,183 @@ impl Kernel for Look<'_> {
 
 #[inline(always)]
 unsafe fn look<L: Lanes, const HEADS: usize>(look: &mut Look<'_>) {
-    let &mut Look { attention, stride, keys_values, place, token, head, queries, .. } = look;
-    let &Attention { heads, kv_heads, head_size, cap, slopes, window, .. } = attention;
-    let kv_head = head / (heads / kv_heads);
-    let position = place.position;
-    let oldest = window.map_or(0, |window| (position + 1).saturating_sub(window));
-    let (first, last) = (oldest / BLOCK, position / BLOCK);
+    let oldest = look.attention.window.map_or(0, |window| (look.place.position + 1).saturating_sub(window));
+    let (first, last) = (oldest / BLOCK, look.place.position / BLOCK);
     let length = (last + 1 - first) * BLOCK;
-    let buffer = &mut *look.scores;
-    buffer.resize((HEADS * length).max(buffer.len()), 0.0);
-    let scores = buffer.as_mut_ptr();
-    let block = |index: usize| (place.blocks[index] as usize * kv_heads + kv_head) * stride;
+    look.scores.resize((HEADS * length).max(look.scores.len()), 0.0);
+    let scores = look.scores.as_mut_ptr();
+    let mut sought = Sought { look, scores, length, oldest, first, last, shares: [0.0; HEADS] };
     unsafe {
-        let query = queries.as_ptr().add((token * heads + head) * head_size);
-        let never = L::splat(f32::NEG_INFINITY);
-        let mut most = [never; HEADS];
-        for index in first..=last {
-            let keys = keys_values.at(block(index)).cast_const();
-            let mut sums = [L::splat(0.0); HEADS];
-            for element in 0..head_size {
-                let key = L::load(keys.add(element * BLOCK));
-                for (of, sum) in sums.iter_mut().enumerate() {
-                    *sum = L::fma(key, L::splat(*query.add(of * head_size + element)), *sum);
-                }
-            }
-            for (of, mut sum) in sums.into_iter().enumerate() {
-                if let Some(cap) = cap {
-                    sum = L::mul(tanh::<L>(L::div(sum, L::splat(cap))), L::splat(cap));
-                }
-                let to = scores.add(of * length + (index - first) * BLOCK);
-                L::store(to, sum);
-                if index == first || index == last || slopes.is_some() {
-                    for lane in 0..BLOCK {
-                        let at = index * BLOCK + lane;
-                        if at < oldest || at > position {
-                            *to.add(lane) = f32::NEG_INFINITY;
-                        } else if let Some(slopes) = slopes {
-                            // Never positive: a token sees nothing that comes after it.
-                            *to.add(lane) -= slopes[head + of] * (position - at) as f32;
-                        }
-                    }
-                }
-                most[of] = L::max(L::load(to), most[of]);
+        let mut most = [L::splat(f32::NEG_INFINITY); HEADS];
+        let mut index = first;
+        while index <= last {
+            if L::MANY && index + 3 <= last {
+                sought.score::<L, 4>(index, &mut most);
+                index += 4;
+            } else {
+                sought.score::<L, 1>(index, &mut most);
+                index += 1;
             }
         }
-        let mut shares = [0.0; HEADS];
-        for (of, share) in shares.iter_mut().enumerate() {
-            let most = L::splat(L::largest(most[of]));
-            let mut sum = L::splat(0.0);
-            for at in (0..length).step_by(BLOCK) {
-                let to = scores.add(of * length + at);
-                let weight = exp::<L>(L::sub(L::load(to), most));
-                L::store(to, weight);
-                if at == 0 || at + BLOCK == length {
-                    for lane in 0..BLOCK {
-                        let at = first * BLOCK + at + lane;
-                        if at < oldest || at > position {
-                            *to.add(lane) = 0.0;
-                        }
-                    }
-                }
-                sum = L::add(sum, L::load(to));
-            }
-            *share = 1.0 / L::sum(sum);
-        }
-        let sought = Sought { look, scores: scores.cast_const(), length, oldest, shares };
-        let padded = head_size.next_multiple_of(LANES);
+        sought.weigh::<L>(most);
+        let padded = look.attention.head_size.next_multiple_of(LANES);
         let mut element = 0;
         while element < padded {
-            // Two vectors at once, while there are two: more would not fit the registers.
-            if element + 2 * LANES <= padded {
-                values::<L, HEADS, 2>(&sought, element);
+            if L::MANY && element + 4 * LANES <= padded {
+                sought.values::<L, 4>(element);
+                element += 4 * LANES;
+            } else if element + 2 * LANES <= padded {
+                sought.values::<L, 2>(element);
                 element += 2 * LANES;
             } else {
-                values::<L, HEADS, 1>(&sought, element);
+                sought.values::<L, 1>(element);
                 element += LANES;
             }
         }
     }
 }
 
-/// How much of each position's values some heads take.
+/// What some heads of one token look for, and how much of each position's values they take.
 struct Sought<'s, 'a, const HEADS: usize> {
     look: &'s Look<'a>,
     /// `[heads, length]`, the first of a block's first position.
-    scores: *const f32,
+    scores: *mut f32,
     length: usize,
+    /// The first position that is seen.
     oldest: usize,
+    /// The first and the last block.
+    first: usize,
+    last: usize,
     /// What the scores of each head are multiplied by.
     shares: [f32; HEADS],
 }
 
-/// Some elements of the mean of values, from `element` on.
-#[inline(always)]
-unsafe fn values<L: Lanes, const HEADS: usize, const VECTORS: usize>(
-    sought: &Sought<'_, '_, HEADS>,
-    element: usize,
-) {
-    let &Sought { look, scores, length, oldest, shares } = sought;
-    let &Attention { heads, kv_heads, head_size, .. } = look.attention;
-    let (place, padded) = (look.place, head_size.next_multiple_of(LANES));
-    let kv_head = look.head / (heads / kv_heads);
-    let first = oldest / BLOCK * BLOCK;
-    unsafe {
-        let mut sums = [[L::splat(0.0); VECTORS]; HEADS];
-        for at in oldest..=place.position {
-            let block = (place.blocks[at / BLOCK] as usize * kv_heads + kv_head) * look.stride;
-            let from = block + BLOCK * head_size + at % BLOCK * padded + element;
-            let from = look.keys_values.at(from).cast_const();
-            let mut values = [L::splat(0.0); VECTORS];
-            for (index, values) in values.iter_mut().enumerate() {
-                *values = L::load(from.add(index * LANES));
+impl<const HEADS: usize> Sought<'_, '_, HEADS> {
+    /// Keys and values of a block; of the last one, if it comes after that.
+    #[inline(always)]
+    unsafe fn block(&self, index: usize) -> *const f32 {
+        let Look { attention, place, head, .. } = self.look;
+        let kv_head = head / (attention.heads / attention.kv_heads);
+        let block = place.blocks[index.min(self.last)] as usize;
+        unsafe { self.look.keys_values.at((block * attention.kv_heads + kv_head) * self.look.stride) }
+    }
+
+    #[inline(always)]
+    fn is_seen(&self, position: usize) -> bool {
+        (self.oldest..=self.look.place.position).contains(&position)
+    }
+
+    /// Scores of the positions of some blocks from `index` on.
+    #[inline(always)]
+    unsafe fn score<L: Lanes, const BLOCKS: usize>(&self, index: usize, most: &mut [L::F; HEADS]) {
+        let &Attention { heads, head_size, cap, slopes, .. } = self.look.attention;
+        unsafe {
+            let query =
+                self.look.queries.as_ptr().add((self.look.token * heads + self.look.head) * head_size);
+            let mut keys = [std::ptr::null(); BLOCKS];
+            let mut later = keys;
+            for of in 0..BLOCKS {
+                keys[of] = self.block(index + of);
+                later[of] = self.block(index + of + BLOCKS);
             }
-            for (of, sums) in sums.iter_mut().enumerate() {
-                let weight = L::splat(*scores.add(of * length + at - first));
-                for (sum, values) in sums.iter_mut().zip(values) {
-                    *sum = L::fma(weight, values, *sum);
+            let mut sums = [[L::splat(0.0); HEADS]; BLOCKS];
+            for element in 0..head_size {
+                let mut queries = [L::splat(0.0); HEADS];
+                for (of, it) in queries.iter_mut().enumerate() {
+                    *it = L::splat(*query.add(of * head_size + element));
+                }
+                for of in 0..BLOCKS {
+                    let key = L::load(keys[of].add(element * BLOCK));
+                    L::prefetch(later[of].wrapping_add(element * BLOCK).cast());
+                    for head in 0..HEADS {
+                        sums[of][head] = L::fma(key, queries[head], sums[of][head]);
+                    }
+                }
+            }
+            for (index, sums) in (index..).zip(sums) {
+                for (of, mut sum) in sums.into_iter().enumerate() {
+                    if let Some(cap) = cap {
+                        sum = L::mul(tanh::<L>(L::div(sum, L::splat(cap))), L::splat(cap));
+                    }
+                    let to = self.scores.add(of * self.length + (index - self.first) * BLOCK);
+                    L::store(to, sum);
+                    if index == self.first || index == self.last || slopes.is_some() {
+                        for lane in 0..BLOCK {
+                            let at = index * BLOCK + lane;
+                            if !self.is_seen(at) {
+                                *to.add(lane) = f32::NEG_INFINITY;
+                            } else if let Some(slopes) = slopes {
+                                // Never positive: a token sees nothing that comes after it.
+                                let distance = self.look.place.position - at;
+                                *to.add(lane) -= slopes[self.look.head + of] * distance as f32;
+                            }
+                        }
+                    }
+                    most[of] = L::max(L::load(to), most[of]);
                 }
             }
         }
-        for (of, sums) in sums.into_iter().enumerate() {
-            let to = (look.token * heads + look.head + of) * head_size;
-            for (index, sum) in sums.into_iter().enumerate() {
-                let mean = L::mul(sum, L::splat(shares[of]));
-                put::<L>(look.output, to, element + index * LANES, head_size, mean);
+    }
+
+    /// Scores to weights, by the largest of each head.
+    #[inline(always)]
+    unsafe fn weigh<L: Lanes>(&mut self, most: [L::F; HEADS]) {
+        unsafe {
+            for (of, most) in most.into_iter().enumerate() {
+                let most = L::splat(L::largest(most));
+                let mut sum = L::splat(0.0);
+                for at in (0..self.length).step_by(BLOCK) {
+                    let to = self.scores.add(of * self.length + at);
+                    let weight = exp::<L>(L::sub(L::load(to), most));
+                    L::store(to, weight);
+                    if at == 0 || at + BLOCK == self.length {
+                        for lane in 0..BLOCK {
+                            if !self.is_seen(self.first * BLOCK + at + lane) {
+                                *to.add(lane) = 0.0;
+                            }
+                        }
+                    }
+                    sum = L::add(sum, L::load(to));
+                }
+                self.shares[of] = 1.0 / L::sum(sum);
+            }
+        }
+    }
+
+    /// Some elements of the mean of values, from `element` on.
+    #[inline(always)]
+    unsafe fn values<L: Lanes, const VECTORS: usize>(&self, element: usize) {
+        let &Attention { heads, head_size, .. } = self.look.attention;
+        let padded = head_size.next_multiple_of(LANES);
+        let start = self.first * BLOCK;
+        unsafe {
+            let mut sums = [[L::splat(0.0); VECTORS]; HEADS];
+            for index in self.first..=self.last {
+                let values = self.block(index).add(BLOCK * head_size + element);
+                let later = self.block(index + 2).wrapping_add(BLOCK * head_size + element);
+                let from = self.oldest.max(index * BLOCK);
+                let to = self.look.place.position.min(index * BLOCK + BLOCK - 1);
+                for at in from..=to {
+                    let row = (at % BLOCK) * padded;
+                    let mut of_row = [L::splat(0.0); VECTORS];
+                    for (vector, it) in of_row.iter_mut().enumerate() {
+                        *it = L::load(values.add(row + vector * LANES));
+                        L::prefetch(later.wrapping_add(row + vector * LANES).cast());
+                    }
+                    for (of, sums) in sums.iter_mut().enumerate() {
+                        let weight = L::splat(*self.scores.add(of * self.length + at - start));
+                        for (sum, values) in sums.iter_mut().zip(of_row) {
+                            *sum = L::fma(weight, values, *sum);
+                        }
+                    }
+                }
+            }
+            for (of, sums) in sums.into_iter().enumerate() {
+                let to = (self.look.token * heads + self.look.head + of) * head_size;
+                for (index, sum) in sums.into_iter().enumerate() {
+                    let mean = L::mul(sum, L::splat(self.shares[of]));
+                    put::<L>(self.look.output, to, element + index * LANES, head_size, mean);
+                }
             }
         }
     }

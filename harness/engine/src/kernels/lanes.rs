@@ -9,11 +9,28 @@ use half::{bf16, f16};
 /// Numbers that are worked on together; also the rows of a weight tile and the positions of a block of keys.
 pub(crate) const LANES: usize = 16;
 
+/// The sum of some activations, and what it is times what weights are off by that are stored without a sign.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct Total {
+    pub(crate) sum: i32,
+    pub(crate) times_minus_8: i32,
+    pub(crate) times_minus_128: i32,
+}
+
+impl Total {
+    pub(crate) fn of(sum: i32) -> Self {
+        Self { sum, times_minus_8: -8 * sum, times_minus_128: -128 * sum }
+    }
+}
+
 /// An instruction set.
 ///
 /// # Safety
 /// Every function needs a CPU that has the instructions, and pointers to as many elements as its name says.
 pub(crate) trait Lanes: Copy {
+    /// Whether a kernel may keep some two dozen [`Self::F`] in registers, rather than half a dozen.
+    const MANY: bool;
     /// Sixteen `f32`.
     type F: Copy;
     /// Sixteen `i32`.
@@ -53,8 +70,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load_eight(from: *const u8) -> Self::Q;
     /// Adds to each row's sum the products of a group of [`Self::load_four`] and four activations from -127 to 127.
     unsafe fn dot_four(sum: Self::I, weights: Self::Q, activations: *const i8) -> Self::I;
-    /// What sums of [`Self::dot_eight`] start with; `total` is the sum of all activations that will come.
-    unsafe fn start_eight(total: i32) -> Self::I;
+    /// What sums of [`Self::dot_eight`] start with; `total` is of all activations that will come.
+    unsafe fn start_eight(total: *const Total) -> Self::I;
     /// As [`Self::dot_four`], of [`Self::load_eight`].
     unsafe fn dot_eight(sum: Self::I, weights: Self::Q, activations: *const i8) -> Self::I;
     /// Asks for a line of memory that will be read soon; it may lie anywhere.
@@ -103,6 +120,7 @@ fn each(a: F, b: F, work: impl Fn(f32, f32) -> f32) -> F {
 }
 
 impl Lanes for Portable {
+    const MANY: bool = false;
     type F = F;
     type I = [i32; LANES];
     type Q = [[i8; 4]; LANES];
@@ -221,7 +239,7 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn start_eight(_: i32) -> [i32; LANES] {
+    unsafe fn start_eight(_: *const Total) -> [i32; LANES] {
         [0; LANES]
     }
 

@@ -6,7 +6,7 @@
 
 use half::{bf16, f16};
 
-use super::lanes::{LANES, Lanes};
+use super::lanes::{LANES, Lanes, Total};
 use super::pack::{Blocks, Factors, Packed, Tiles};
 use super::pool::Pool;
 use super::rows::{BLOCK, Quantized};
@@ -46,8 +46,9 @@ pub(crate) fn multiply(
         (Input::Dense(it), Tiles::F32(_) | Tiles::F16(_) | Tiles::Bf16(_)) => {
             assert!(it.len() == rows * weights.columns, "as many inputs as outputs");
         }
-        (Input::Quantized(it), Tiles::Blocks(_)) => {
+        (Input::Quantized(it), Tiles::Blocks(Blocks { shape, .. })) => {
             assert!(it.rows == rows && it.columns == weights.columns, "as many inputs as outputs");
+            assert!(shape.lowest == lowest(shape.four, shape.minima, shape.halves), "a format of these");
         }
         _ => unreachable!("the input is as `Packed::is_quantized` says"),
     }
@@ -226,28 +227,20 @@ impl Quantities<'_> {
         let Self { weights, columns, tile, input, row } = self;
         let blocks = columns / BLOCK;
         let size = if FOUR { LANES * BLOCK / 2 } else { LANES * BLOCK };
-        let lowest = i32::from(weights.shape.lowest);
         unsafe {
             let mut sums = [L::splat(0.0); ROWS];
             for block in 0..blocks {
                 let at = tile * blocks + block;
                 let bytes = weights.q.as_ptr().add(at * size);
-                if ROWS == 1 {
+                if ROWS <= 4 {
                     for line in (0..size).step_by(64) {
                         L::prefetch(bytes.wrapping_add(AHEAD + line));
                     }
                 }
                 let q = input.q.as_ptr().add(row * columns + block * BLOCK);
-                let totals = input.sums.as_ptr().add((row * blocks + block) * 2);
-                let mut totals_of = [0; ROWS];
-                // What is not needed is not read.
-                if !FOUR || lowest != 0 {
-                    for index in 0..ROWS {
-                        totals_of[index] =
-                            *totals.add(index * blocks * 2) + *totals.add(index * blocks * 2 + 1);
-                    }
-                }
-                let dots = dots::<L, FOUR, 8, ROWS>(bytes, q, columns, totals_of, lowest);
+                let totals = input.totals.as_ptr().add(row * blocks + block);
+                let dots =
+                    dots::<L, FOUR, 8, ROWS>(bytes, q, columns, totals, blocks, lowest(FOUR, MINIMA, false));
                 let scales = input.scales.as_ptr().add(row * blocks + block);
                 let scale = factors::<L>(&weights.scales, at * LANES);
                 for index in 0..ROWS {
@@ -274,26 +267,22 @@ impl Quantities<'_> {
         let Self { weights, columns, tile, input, row } = self;
         let halves = columns / BLOCK * 2;
         let size = if FOUR { LANES * BLOCK / 4 } else { LANES * BLOCK / 2 };
-        let lowest = i32::from(weights.shape.lowest);
         unsafe {
             let mut sums = [L::splat(0.0); ROWS];
             for half in 0..halves {
                 let at = tile * halves + half;
                 let bytes = weights.q.as_ptr().add(at * size);
                 let q = input.q.as_ptr().add(row * columns + half * (BLOCK / 2));
-                let totals = input.sums.as_ptr().add(row * halves + half);
-                let mut totals_of = [0; ROWS];
-                for index in 0..ROWS {
-                    totals_of[index] = *totals.add(index * halves);
-                }
-                let dots = dots::<L, FOUR, 4, ROWS>(bytes, q, columns, totals_of, lowest);
+                let totals = input.totals_of_halves.as_ptr().add(row * halves + half);
+                let dots =
+                    dots::<L, FOUR, 4, ROWS>(bytes, q, columns, totals, halves, lowest(FOUR, MINIMA, true));
                 let scales = input.scales.as_ptr().add(row * (halves / 2) + half / 2);
                 let scale = factors::<L>(&weights.scales, at * LANES);
                 for index in 0..ROWS {
                     let by = *scales.add(index * (halves / 2));
                     sums[index] = L::fma(L::to_f32(dots[index]), L::mul(scale, L::splat(by)), sums[index]);
                     if MINIMA && let Some(minima) = &weights.minima {
-                        let by = by * totals_of[index] as f32;
+                        let by = by * (*totals.add(index * halves)).sum as f32;
                         sums[index] = L::fma(factors::<L>(minima, at * LANES), L::splat(by), sums[index]);
                     }
                 }
@@ -306,20 +295,35 @@ impl Quantities<'_> {
 /// How many bytes before their use weights are asked for, where nothing else hides the wait for memory.
 const AHEAD: usize = 4096;
 
-/// Products of `GROUPS` groups of four columns, summed up.
+/// The lowest number of a format with these properties, where a half byte holds it.
+pub(super) const fn lowest(four: bool, minima: bool, halves: bool) -> i8 {
+    match (four, minima, halves) {
+        (false, ..) | (_, true, _) => 0,
+        (true, false, false) => -8,
+        (true, false, true) => -4,
+    }
+}
+
+/// Products of `GROUPS` groups of four columns, summed up; each row's total stands `stride` after the one before.
 #[inline(always)]
 unsafe fn dots<L: Lanes, const FOUR: bool, const GROUPS: usize, const ROWS: usize>(
     bytes: *const u8,
     q: *const i8,
     columns: usize,
-    totals: [i32; ROWS],
-    lowest: i32,
+    totals: *const Total,
+    stride: usize,
+    lowest: i8,
 ) -> [L::I; ROWS] {
     unsafe {
         let mut sums = [L::splat_i32(0); ROWS];
         for index in 0..ROWS {
-            sums[index] =
-                if FOUR { L::splat_i32(lowest * totals[index]) } else { L::start_eight(totals[index]) };
+            let total = totals.add(index * stride);
+            sums[index] = match (FOUR, lowest) {
+                (false, _) => L::start_eight(total),
+                (true, 0) => L::splat_i32(0),
+                (true, -8) => L::splat_i32((*total).times_minus_8),
+                (true, _) => L::splat_i32(i32::from(lowest) * (*total).sum),
+            };
         }
         if FOUR {
             for pair in 0..GROUPS / 2 {

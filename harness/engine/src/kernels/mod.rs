@@ -11,6 +11,7 @@
 //! | norms, activations, exponentials | `rows.rs` |
 //! | attention over blocks of keys and values | `attention.rs` |
 //! | threads | `pool.rs` |
+//! | memory for what is large | `memory.rs` |
 //!
 //! # Safety
 //! The only `unsafe` code of the engine, but for mapping files. Three invariants carry all of it: a kernel runs on
@@ -27,6 +28,7 @@ use lanes::{Lanes, Portable};
 pub(crate) mod attention;
 pub(crate) mod lanes;
 pub(crate) mod matmul;
+pub(crate) mod memory;
 pub(crate) mod pack;
 pub(crate) mod pool;
 pub(crate) mod rows;

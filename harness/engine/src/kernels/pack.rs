@@ -5,6 +5,7 @@ use half::{bf16, f16};
 
 use super::Shared;
 use super::lanes::LANES;
+use super::memory::{Arena, Piece};
 use super::pool::Pool;
 use super::rows::BLOCK;
 use super::unpack::{self, Block, Shape};
@@ -22,9 +23,9 @@ pub(crate) struct Packed {
 
 /// `[tiles, columns, 16]`; rows beyond the last are zeros.
 pub(super) enum Tiles {
-    F32(Vec<f32>),
-    F16(Vec<f16>),
-    Bf16(Vec<bf16>),
+    F32(Piece<f32>),
+    F16(Piece<f16>),
+    Bf16(Piece<bf16>),
     Blocks(Blocks),
 }
 
@@ -32,20 +33,20 @@ pub(super) enum Tiles {
 /// where halves have their own.
 pub(super) struct Blocks {
     pub(super) shape: Shape,
-    pub(super) q: Vec<u8>,
+    pub(super) q: Piece<u8>,
     pub(super) scales: Factors,
     pub(super) minima: Option<Factors>,
 }
 
 /// As many digits as the format has.
 pub(super) enum Factors {
-    F16(Vec<f16>),
-    F32(Vec<f32>),
+    F16(Piece<f16>),
+    F32(Piece<f32>),
 }
 
 impl Factors {
-    fn new(count: usize, products: bool) -> Self {
-        if products { Self::F32(vec![0.0; count]) } else { Self::F16(vec![f16::ZERO; count]) }
+    fn new(arena: &Arena, count: usize, products: bool) -> Result<Self, String> {
+        Ok(if products { Self::F32(arena.zeros(count)?) } else { Self::F16(arena.zeros(count)?) })
     }
 
     fn get(&self, index: usize) -> f32 {
@@ -86,6 +87,7 @@ impl Packed {
     /// In words, if the format cannot be packed or a row has another length.
     pub(crate) fn new(
         pool: &Pool,
+        arena: &Arena,
         format: GgmlDType,
         columns: usize,
         rows: &[&[u8]],
@@ -101,28 +103,28 @@ impl Packed {
         let count = rows.len().div_ceil(LANES) * LANES * columns;
         let tiles = match (format, unpack::shape(format)) {
             (GgmlDType::F32, _) => {
-                let mut tiles = vec![0.0; count];
+                let mut tiles = arena.zeros(count)?;
                 dense_tiles(pool, rows, columns, &mut tiles, |row, column| {
                     f32::from_le_bytes(row[4 * column..4 * column + 4].try_into().expect("four bytes"))
                 });
                 Tiles::F32(tiles)
             }
             (GgmlDType::F16, _) => {
-                let mut tiles = vec![f16::ZERO; count];
+                let mut tiles = arena.zeros(count)?;
                 dense_tiles(pool, rows, columns, &mut tiles, |row, column| {
                     f16::from_le_bytes([row[2 * column], row[2 * column + 1]])
                 });
                 Tiles::F16(tiles)
             }
             (GgmlDType::BF16, _) => {
-                let mut tiles = vec![bf16::ZERO; count];
+                let mut tiles = arena.zeros(count)?;
                 dense_tiles(pool, rows, columns, &mut tiles, |row, column| {
                     bf16::from_le_bytes([row[2 * column], row[2 * column + 1]])
                 });
                 Tiles::Bf16(tiles)
             }
             (_, Some(_)) if dense => {
-                let mut tiles = vec![0.0; count];
+                let mut tiles = arena.zeros(count)?;
                 let shared = Shared::new(&mut tiles);
                 pool.ranges(rows.len(), 16, &|range| {
                     for row in range {
@@ -138,7 +140,7 @@ impl Packed {
                 });
                 Tiles::F32(tiles)
             }
-            (_, Some(shape)) => Tiles::Blocks(Blocks::new(pool, format, shape, columns, rows)),
+            (_, Some(shape)) => Tiles::Blocks(Blocks::new(pool, arena, format, shape, columns, rows)?),
             (_, None) => return Err(format!("weights stored as {format:?} are not supported")),
         };
         Ok(Self { rows: rows.len(), columns, tiles })
@@ -222,16 +224,23 @@ impl Blocks {
         clippy::cast_sign_loss,
         reason = "half bytes are counted from the lowest; bytes keep their bits"
     )]
-    fn new(pool: &Pool, format: GgmlDType, shape: Shape, columns: usize, rows: &[&[u8]]) -> Self {
+    fn new(
+        pool: &Pool,
+        arena: &Arena,
+        format: GgmlDType,
+        shape: Shape,
+        columns: usize,
+        rows: &[&[u8]],
+    ) -> Result<Self, String> {
         let (tiles, blocks) = (rows.len().div_ceil(LANES), columns / BLOCK);
         let size = if shape.four { FOUR } else { EIGHT };
         let parts = if shape.halves { 2 } else { 1 };
-        let factors = || Factors::new(tiles * blocks * parts * LANES, shape.products);
+        let factors = || Factors::new(arena, tiles * blocks * parts * LANES, shape.products);
         let mut new = Self {
             shape,
-            q: vec![0; tiles * blocks * size],
-            scales: factors(),
-            minima: shape.minima.then(factors),
+            q: arena.zeros(tiles * blocks * size)?,
+            scales: factors()?,
+            minima: shape.minima.then(factors).transpose()?,
         };
         let q = Shared::new(&mut new.q);
         let scales = new.scales.shared();
@@ -265,7 +274,7 @@ impl Blocks {
                 }
             }
         });
-        new
+        Ok(new)
     }
 
     /// A weight by the first block of its tile, its lane and its column.

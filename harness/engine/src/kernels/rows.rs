@@ -1,6 +1,6 @@
 //! What is done to each row of states by itself: norms, activations, quantization; and the exponential.
 
-use super::lanes::{LANES, Lanes};
+use super::lanes::{LANES, Lanes, Total};
 use super::pool::Pool;
 use super::{Kernel, Path, Shared};
 use crate::spec::Activation;
@@ -257,6 +257,40 @@ impl Kernel for Activate<'_> {
     }
 }
 
+/// The sum of `exp(number - most)`, for numbers up to `most`; within 1e-6 of itself.
+pub(crate) fn sum_of_exponentials(path: Path, numbers: &[f32], most: f32) -> f64 {
+    let mut total = 0.0;
+    path.run(Exponentials { numbers, most, total: &mut total });
+    total
+}
+
+struct Exponentials<'a> {
+    numbers: &'a [f32],
+    most: f32,
+    total: &'a mut f64,
+}
+
+impl Kernel for Exponentials<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        unsafe {
+            let most = L::splat(self.most);
+            // A few at a time, so that a sum in `f32` stays exact enough.
+            for some in self.numbers.chunks(64 * LANES) {
+                let mut sum = L::splat(0.0);
+                let (whole, rest) = some.as_chunks::<LANES>();
+                for numbers in whole {
+                    sum = L::add(sum, exp::<L>(L::sub(L::load(numbers.as_ptr()), most)));
+                }
+                *self.total += f64::from(L::sum(sum));
+                for number in rest {
+                    *self.total += libm::exp(f64::from(*number) - f64::from(self.most));
+                }
+            }
+        }
+    }
+}
+
 /// Sums of equal elements.
 pub(crate) fn add(pool: &Pool, a: &[f32], b: &[f32], output: &mut [f32]) {
     assert!(a.len() == b.len() && a.len() == output.len(), "as many of each");
@@ -286,33 +320,39 @@ pub(crate) struct Quantized {
     pub(super) q: Vec<i8>,
     /// `[rows, blocks]`.
     pub(super) scales: Vec<f32>,
+    /// Sums of `q` over blocks, `[rows, blocks]`.
+    pub(super) totals: Vec<Total>,
     /// Sums of `q` over half blocks, `[rows, 2 * blocks]`.
-    pub(super) sums: Vec<i32>,
+    pub(super) totals_of_halves: Vec<Total>,
     /// Sums of `scale * q` over blocks, `[rows, blocks]`.
     pub(super) weighted: Vec<f32>,
 }
 
 impl Quantized {
-    /// Quantizes `[rows, columns]`; the columns are whole blocks.
-    pub(crate) fn of(path: Path, pool: &Pool, input: &[f32], columns: usize) -> Self {
+    /// Quantizes `[rows, columns]` in place of what was here; the columns are whole blocks.
+    pub(crate) fn fill(&mut self, path: Path, pool: &Pool, input: &[f32], columns: usize) {
         assert!(columns.is_multiple_of(BLOCK) && input.len().is_multiple_of(columns), "whole blocks");
         let (rows, blocks) = (input.len() / columns, columns / BLOCK);
         let padded = rows.next_multiple_of(PADDED);
-        let mut new = Self {
-            rows,
-            columns,
-            q: vec![0; padded * columns],
-            scales: vec![0.0; padded * blocks],
-            sums: vec![0; 2 * padded * blocks],
-            weighted: vec![0.0; padded * blocks],
-        };
-        let (q, scales) = (Shared::new(&mut new.q), Shared::new(&mut new.scales));
-        let (sums, weighted) = (Shared::new(&mut new.sums), Shared::new(&mut new.weighted));
+        (self.rows, self.columns) = (rows, columns);
+        resize(&mut self.q, padded * columns, rows * columns);
+        resize(&mut self.scales, padded * blocks, rows * blocks);
+        resize(&mut self.totals, padded * blocks, rows * blocks);
+        resize(&mut self.totals_of_halves, 2 * padded * blocks, 2 * rows * blocks);
+        resize(&mut self.weighted, padded * blocks, rows * blocks);
+        let (q, scales) = (Shared::new(&mut self.q), Shared::new(&mut self.scales));
+        let (totals, weighted) = (Shared::new(&mut self.totals), Shared::new(&mut self.weighted));
+        let totals_of_halves = Shared::new(&mut self.totals_of_halves);
         pool.ranges(rows * blocks, SMALL / BLOCK, &|blocks| {
-            path.run(Quantize { blocks, input, q, scales, sums, weighted });
+            path.run(Quantize { blocks, input, q, scales, totals, totals_of_halves, weighted });
         });
-        new
     }
+}
+
+/// So many elements, zeros behind those that will be written.
+fn resize<T: Copy + Default>(elements: &mut Vec<T>, count: usize, written: usize) {
+    elements.resize(count, T::default());
+    elements[written..].fill(T::default());
 }
 
 struct Quantize<'a> {
@@ -320,7 +360,8 @@ struct Quantize<'a> {
     input: &'a [f32],
     q: Shared<i8>,
     scales: Shared<f32>,
-    sums: Shared<i32>,
+    totals: Shared<Total>,
+    totals_of_halves: Shared<Total>,
     weighted: Shared<f32>,
 }
 
@@ -336,18 +377,20 @@ impl Kernel for Quantize<'_> {
                 let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
                 let scale = most / 127.0;
                 *self.scales.at(block) = scale;
-                let mut total = 0.0;
+                let mut total = 0;
                 for (index, half) in halves.into_iter().enumerate() {
                     let q = L::round(L::mul(half, L::splat(inverse)));
                     L::store_i8(self.q.at(block * BLOCK + index * LANES), q);
-                    // Whole numbers up to 16 * 127: exact.
-                    let sum = L::sum(q);
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        reason = "whole numbers up to 16 * 127: exact"
+                    )]
+                    let sum = L::sum(q) as i32;
+                    *self.totals_of_halves.at(2 * block + index) = Total::of(sum);
                     total += sum;
-                    #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
-                    let sum = sum as i32;
-                    *self.sums.at(2 * block + index) = sum;
                 }
-                *self.weighted.at(block) = scale * total;
+                *self.totals.at(block) = Total::of(total);
+                *self.weighted.at(block) = scale * total as f32;
             }
         }
     }

@@ -7,6 +7,7 @@ use rstest::rstest;
 use super::Path;
 use super::attention::{Attention, BLOCK, Cache, Place, Turns, attend};
 use super::matmul::{Input, Output, multiply};
+use super::memory::Arena;
 use super::pack::Packed;
 use super::pool::Pool;
 use super::rows::{Norm, Quantized, activate};
@@ -38,13 +39,16 @@ fn stored(format: GgmlDType, rows: usize, columns: usize) -> (Vec<u8>, Vec<f32>)
 
 fn pack(pool: &Pool, format: GgmlDType, rows: usize, columns: usize, bytes: &[u8], dense: bool) -> Packed {
     let rows: Vec<&[u8]> = bytes.chunks_exact(bytes.len() / rows).collect();
-    Packed::new(pool, format, columns, &rows, dense).unwrap()
+    Packed::new(pool, &Arena::default(), format, columns, &rows, dense).unwrap()
 }
 
 fn product(path: Path, pool: &Pool, weights: &Packed, bias: Option<&[f32]>, input: &[f32]) -> Vec<f32> {
     let mut numbers = vec![0.0; input.len() / weights.columns() * weights.rows()];
-    let quantized = weights.is_quantized().then(|| Quantized::of(path, pool, input, weights.columns()));
-    let input = quantized.as_ref().map_or(Input::Dense(input), Input::Quantized);
+    let mut quantized = Quantized::default();
+    if weights.is_quantized() {
+        quantized.fill(path, pool, input, weights.columns());
+    }
+    let input = if weights.is_quantized() { Input::Quantized(&quantized) } else { Input::Dense(input) };
     let output = Output { numbers: &mut numbers, stride: weights.rows(), offset: 0 };
     multiply(path, pool, weights, bias, &input, output);
     numbers
@@ -131,7 +135,7 @@ fn extreme_weights_and_activations_do_not_overflow() {
                 block[2..4].copy_from_slice(&half::f16::ONE.to_le_bytes());
             }
             let row = [&block[..], &block[..]].concat();
-            let packed = Packed::new(&pool, format, 64, &[&row[..]; 16], false).unwrap();
+            let packed = Packed::new(&pool, &Arena::default(), format, 64, &[&row[..]; 16], false).unwrap();
             let mut weights = [0.0; 64];
             packed.row(0, &mut weights);
             for sign in [1.0, -1.0] {
@@ -279,7 +283,7 @@ fn attention_is_right_alone_and_beside_others(
         for (sequence, length) in lengths.into_iter().enumerate() {
             let qkv = random(length * wide, 11 + sequence as u64);
             let exact = plain(&of, window, alibi.then_some(&slopes[..]), &qkv);
-            let mut cache = Cache::new(20, of.kv_heads, of.head_size);
+            let mut cache = Cache::new(&Arena::default(), 20, of.kv_heads, of.head_size).unwrap();
             let blocks = &tables[sequence][..];
             // Alone, in chunks.
             let mut alone = Vec::new();
@@ -298,7 +302,7 @@ fn attention_is_right_alone_and_beside_others(
             together.extend(qkv);
             places.extend((0..length).map(|position| Place { blocks, position }));
         }
-        let mut cache = Cache::new(20, of.kv_heads, of.head_size);
+        let mut cache = Cache::new(&Arena::default(), 20, of.kv_heads, of.head_size).unwrap();
         let mut output = vec![0.0; wanted.len()];
         attend(path, &pool, &attention, &mut cache, &places, &together, &mut output);
         assert_eq!(output, wanted, "{path:?}");
@@ -331,7 +335,7 @@ fn heads_turn_by_their_positions() {
             .into_iter()
             .map(|(a, b)| {
                 let blocks: Vec<u32> = (0..7).collect();
-                let mut cache = Cache::new(7, 1, 6);
+                let mut cache = Cache::new(&Arena::default(), 7, 1, 6).unwrap();
                 let places = [a, b].map(|position| Place { blocks: &blocks, position });
                 let mut output = vec![0.0; 12];
                 attend(path, &pool, &attention, &mut cache, &places, &qkv, &mut output);

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Total};
 
 /// AVX2, FMA and F16C: two halves of eight.
 #[derive(Clone, Copy)]
@@ -20,6 +20,7 @@ macro_rules! halves {
 }
 
 impl Lanes for Avx2 {
+    const MANY: bool = false;
     type F = [__m256; 2];
     type I = [__m256i; 2];
     type Q = [__m256i; 2];
@@ -177,7 +178,7 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn start_eight(_: i32) -> Self::I {
+    unsafe fn start_eight(_: *const Total) -> Self::I {
         unsafe { [_mm256_setzero_si256(); 2] }
     }
 
@@ -200,6 +201,44 @@ impl Lanes for Avx2 {
     unsafe fn prefetch(from: *const u8) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
+
+    #[inline(always)]
+    unsafe fn sum(a: Self::F) -> f32 {
+        unsafe { sum_of_eight(_mm256_add_ps(a[0], a[1])) }
+    }
+
+    #[inline(always)]
+    unsafe fn largest(a: Self::F) -> f32 {
+        unsafe { largest_of_eight(_mm256_max_ps(a[0], a[1])) }
+    }
+}
+
+/// The first eight and the last eight.
+#[inline(always)]
+unsafe fn halves_of(a: __m512) -> [__m256; 2] {
+    unsafe {
+        let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(a));
+        [_mm512_castps512_ps256(a), _mm256_castpd_ps(high)]
+    }
+}
+
+/// Halves added to halves, as [`Lanes::sum`] says.
+#[inline(always)]
+unsafe fn sum_of_eight(a: __m256) -> f32 {
+    unsafe {
+        let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}
+
+#[inline(always)]
+unsafe fn largest_of_eight(a: __m256) -> f32 {
+    unsafe {
+        let four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
 }
 
 /// AVX-512 with byte and word instructions and VNNI.
@@ -207,6 +246,7 @@ impl Lanes for Avx2 {
 pub(crate) struct Avx512;
 
 impl Lanes for Avx512 {
+    const MANY: bool = true;
     type F = __m512;
     type I = __m512i;
     type Q = __m512i;
@@ -331,8 +371,8 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn start_eight(total: i32) -> __m512i {
-        unsafe { _mm512_set1_epi32(-128 * total) }
+    unsafe fn start_eight(total: *const Total) -> __m512i {
+        unsafe { _mm512_set1_epi32((*total).times_minus_128) }
     }
 
     #[inline(always)]
@@ -343,5 +383,21 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn prefetch(from: *const u8) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum(a: __m512) -> f32 {
+        unsafe {
+            let [low, high] = halves_of(a);
+            sum_of_eight(_mm256_add_ps(low, high))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn largest(a: __m512) -> f32 {
+        unsafe {
+            let [low, high] = halves_of(a);
+            largest_of_eight(_mm256_max_ps(low, high))
+        }
     }
 }
