@@ -19,6 +19,8 @@ use crate::spec::{Experts, NormKind, Positions, QueryKeyNorm, Residual, Spec};
 pub(crate) struct Decoder {
     spec: Spec,
     machine: Arc<Machine>,
+    /// Whether nothing is rounded below `f32`.
+    dense: bool,
     embedding: Linear,
     embedding_norm: Option<Norm>,
     positions: Option<Linear>,
@@ -74,13 +76,13 @@ pub(crate) struct Step<'s> {
 
 impl KeysValues {
     /// Bytes of one block, in all layers.
-    pub(crate) fn block_bytes(spec: &Spec) -> usize {
-        spec.layers.len() * Cache::block_bytes(spec.attention.kv_heads, spec.attention.head_size)
+    pub(crate) fn block_bytes(spec: &Spec, dense: bool) -> usize {
+        spec.layers.len() * Cache::block_bytes(spec.attention.kv_heads, spec.attention.head_size, dense)
     }
 }
 
 impl Decoder {
-    /// Reads and packs all weights; `dense` computes without quantized activations.
+    /// Reads and packs all weights; `dense` computes without quantized activations, keys and values.
     ///
     /// # Errors
     /// In words.
@@ -115,6 +117,7 @@ impl Decoder {
             head: (!checkpoint.has_tied_head()).then(|| loader.linear(Matrix::Head)).transpose()?,
             turns: RwLock::new(turns),
             machine,
+            dense,
             spec,
         })
     }
@@ -160,7 +163,8 @@ impl Decoder {
     pub(crate) fn keys_values(&self, blocks: usize) -> std::result::Result<KeysValues, String> {
         let attention = &self.spec.attention;
         let cache = || {
-            Cache::new(&self.machine.arena, blocks, attention.kv_heads, attention.head_size).map(Mutex::new)
+            Cache::new(&self.machine.arena, blocks, attention.kv_heads, attention.head_size, self.dense)
+                .map(Mutex::new)
         };
         Ok(KeysValues {
             layers: self.spec.layers.iter().map(|_| cache()).collect::<std::result::Result<_, _>>()?,

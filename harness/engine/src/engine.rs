@@ -22,7 +22,7 @@ use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 
 /// Raised by hand, only when answers can change.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Bytes that keys and values may take unless the options say otherwise.
 const CACHE: usize = 1 << 30;
@@ -32,7 +32,8 @@ const CACHE: usize = 1 << 30;
 pub struct Options {
     /// The most tokens, prompt and answer together, where that is less than the model was made for.
     pub context: Option<usize>,
-    /// Computes in `f32` throughout, also where weights are quantized; slower, for comparisons.
+    /// Computes in `f32` throughout, also where weights are quantized, and keeps keys and values so; slower, for
+    /// comparisons.
     pub dense: bool,
     /// Threads that compute; `None` for as many as the machine has.
     pub threads: Option<usize>,
@@ -127,15 +128,17 @@ pub fn supports(path: &Path) -> Result<(), String> {
 }
 
 /// Blocks of keys and values: enough for one whole context, and for more as far as the budget goes.
-fn blocks(spec: &Spec, context: usize, budget: Option<usize>) -> usize {
+fn blocks(spec: &Spec, context: usize, options: Options) -> usize {
     let one = blocks_of(context);
-    let many = budget.unwrap_or_else(|| CACHE.min(16 * one * KeysValues::block_bytes(spec)));
-    one.max(many / KeysValues::block_bytes(spec))
+    let bytes = KeysValues::block_bytes(spec, options.dense);
+    let many = options.cache.unwrap_or_else(|| CACHE.min(16 * one * bytes));
+    one.max(many / bytes)
 }
 
 fn memory(checkpoint: &Checkpoint, context: usize, options: Options) -> Result<Memory, String> {
     let spec = checkpoint.spec();
-    let cache = blocks(spec, context, options.cache).saturating_mul(KeysValues::block_bytes(spec));
+    let cache = blocks(spec, context, options);
+    let cache = cache.saturating_mul(KeysValues::block_bytes(spec, options.dense));
     Ok(Memory {
         weights: Decoder::weights_bytes(checkpoint, options.dense)?,
         cache: cache as u64,
@@ -187,7 +190,7 @@ impl Engine {
             };
             let load = || {
                 let decoder = Decoder::load(&checkpoint, Arc::new(machine()?), self.options.dense)?;
-                let blocks = blocks(&self.spec, self.context, self.options.cache);
+                let blocks = blocks(&self.spec, self.context, self.options);
                 let blocks = u32::try_from(blocks).map_err(|_| format!("a cache of {blocks} blocks"))?;
                 Scheduler::start(decoder, blocks, self.options.cold)
             };

@@ -66,7 +66,7 @@ impl Parity {
             Some(name) => kernels::Path::named(name)?,
         };
         let machine = Machine::new(path, Pool::new(threads).map_err(|err| err.to_string())?);
-        let decoder = Decoder::load(&checkpoint, Arc::new(machine), false)?;
+        let decoder = Decoder::load(&checkpoint, Arc::new(machine), true)?;
         Ok(Self { references: references(&folder.join("reference.safetensors"))?, decoder })
     }
 

@@ -5,10 +5,12 @@
 //! token's scores are summed over elements and its values over positions, both in order: what else is computed in the
 //! same step changes nothing.
 
+use half::f16;
+
 use super::lanes::{LANES, Lanes};
-use super::memory::{Arena, Piece, unwritten};
+use super::memory::{Arena, Number, Piece, unwritten};
 use super::pool::Pool;
-use super::rows::{Norm, exp, norm_row, tanh};
+use super::rows::{Norm, exp, load_part, norm_row, tanh};
 use super::{Kernel, Path, Shared};
 
 /// Positions of a block.
@@ -67,13 +69,19 @@ impl Turns {
 
 /// Keys and values of one layer, `[blocks, kv_heads, keys and values of a block]`.
 pub(crate) struct Cache {
-    data: Piece<f32>,
+    data: Data,
     /// Numbers of one block and head.
     stride: usize,
 }
 
+/// Half the bytes take half the time to read, where many sequences are read from memory; `f32` is for comparisons.
+enum Data {
+    F16(Piece<f16>),
+    F32(Piece<f32>),
+}
+
 impl Cache {
-    /// Room for this many blocks. Memory is touched only as blocks are written.
+    /// Room for this many blocks, in `f32` or else in `f16`. Memory is touched only as blocks are written.
     ///
     /// # Errors
     /// In words, if there is no memory.
@@ -82,9 +90,12 @@ impl Cache {
         blocks: usize,
         kv_heads: usize,
         head_size: usize,
+        dense: bool,
     ) -> Result<Self, String> {
         let stride = Self::stride(head_size);
-        Ok(Self { data: arena.zeros(blocks.saturating_mul(kv_heads * stride))?, stride })
+        let count = blocks.saturating_mul(kv_heads * stride);
+        let data = if dense { Data::F32(arena.zeros(count)?) } else { Data::F16(arena.zeros(count)?) };
+        Ok(Self { data, stride })
     }
 
     fn stride(head_size: usize) -> usize {
@@ -92,8 +103,48 @@ impl Cache {
     }
 
     /// Bytes of one block.
-    pub(crate) fn block_bytes(kv_heads: usize, head_size: usize) -> usize {
-        kv_heads * Self::stride(head_size) * size_of::<f32>()
+    pub(crate) fn block_bytes(kv_heads: usize, head_size: usize, dense: bool) -> usize {
+        let number = if dense { size_of::<f32>() } else { size_of::<f16>() };
+        kv_heads * Self::stride(head_size) * number
+    }
+}
+
+/// A number of a key or a value as it is kept.
+trait Kept: Number + Send + Sync {
+    /// Sixteen of them.
+    ///
+    /// # Safety
+    /// As for [`Lanes`]; here and below.
+    unsafe fn load<L: Lanes>(from: *const Self) -> L::F;
+    /// Sixteen numbers, rounded to what is kept.
+    unsafe fn round<L: Lanes>(value: L::F) -> [Self; LANES];
+}
+
+impl Kept for f16 {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const Self) -> L::F {
+        unsafe { L::load_f16(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn round<L: Lanes>(value: L::F) -> [Self; LANES] {
+        let mut kept = [Self::ZERO; LANES];
+        unsafe { L::store_f16(kept.as_mut_ptr(), value) };
+        kept
+    }
+}
+
+impl Kept for f32 {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const Self) -> L::F {
+        unsafe { L::load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn round<L: Lanes>(value: L::F) -> [Self; LANES] {
+        let mut kept = [0.0; LANES];
+        unsafe { L::store(kept.as_mut_ptr(), value) };
+        kept
     }
 }
 
@@ -121,7 +172,11 @@ pub(crate) fn attend(
 ) {
     let &Attention { heads, kv_heads, head_size, .. } = attention;
     let wide = (heads + 2 * kv_heads) * head_size;
-    let blocks = cache.data.len() / (kv_heads * cache.stride);
+    let numbers = match &cache.data {
+        Data::F16(it) => it.len(),
+        Data::F32(it) => it.len(),
+    };
+    let blocks = numbers / (kv_heads * cache.stride);
     assert!(qkv.len() == places.len() * wide && output.len() == places.len() * heads * head_size);
     assert!(cache.stride == Cache::stride(head_size), "the cache has heads of this size");
     for place in places {
@@ -131,53 +186,94 @@ pub(crate) fn attend(
             assert!(turns.cosines.len() >= (place.position + 1) * turns.frequencies.len(), "turns were made");
         }
     }
-    let stride = cache.stride;
-    let keys_values = Shared::new(&mut cache.data);
-    let mut queries = unwritten(output.len());
-    let shared = Shared::new(&mut queries);
-    pool.ranges(places.len(), 4, &|tokens| {
-        path.run(Write { attention, stride, keys_values, places, tokens, qkv, queries: shared });
-    });
-    let group = heads / kv_heads;
-    // Heads that share keys are worked on together, up to four.
-    let together = (1..=4.min(group)).rev().find(|it| group.is_multiple_of(*it)).unwrap_or(1);
-    let parts = heads / together;
-    let output = Shared::new(output);
-    let queries = &queries;
-    pool.ranges(places.len() * parts, 1, &|range| {
-        let mut scores = Vec::new();
-        for item in range {
-            let (token, head) = (item / parts, item % parts * together);
-            let scores = &mut scores;
-            let look = Look {
-                attention,
-                stride,
-                keys_values,
-                place: places[token],
-                token,
-                head,
-                together,
-                queries,
-                output,
-                scores,
-            };
-            path.run(look);
-        }
-    });
+    let step = Step { path, pool, attention, stride: cache.stride, places, qkv };
+    match &mut cache.data {
+        Data::F16(it) => step.run(Shared::new(it), output),
+        Data::F32(it) => step.run(Shared::new(it), output),
+    }
+}
+
+/// Tokens that look at the same time.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    path: Path,
+    pool: &'a Pool,
+    attention: &'a Attention<'a>,
+    stride: usize,
+    places: &'a [Place<'a>],
+    qkv: &'a [f32],
+}
+
+impl Step<'_> {
+    fn run<T: Kept>(self, keys_values: Shared<T>, output: &mut [f32]) {
+        let Self { path, pool, attention, stride, places, qkv } = self;
+        let &Attention { heads, kv_heads, .. } = attention;
+        let mut queries = unwritten(output.len());
+        let shared = Shared::new(&mut queries);
+        pool.ranges(places.len(), 4, &|tokens| {
+            path.run(Write { attention, stride, keys_values, places, tokens, qkv, queries: shared });
+        });
+        let group = heads / kv_heads;
+        // Heads that share keys are worked on together, up to four; where there are registers for it, those of several
+        // tokens of a prompt too.
+        let together = (1..=4.min(group)).rev().find(|it| group.is_multiple_of(*it)).unwrap_or(1);
+        let parts = heads / together;
+        let many = if path.rows_at_once() >= 8 { [8, 4, 4, 2][together - 1] } else { 1 };
+        let runs = runs(places, many);
+        let output = Shared::new(output);
+        let queries = &queries;
+        pool.ranges(runs.len() * parts, 1, &|range| {
+            let mut scores = Vec::new();
+            for item in range {
+                let (tokens, head) = (runs[item / parts].clone(), item % parts * together);
+                let scores = &mut scores;
+                let look = Look {
+                    attention,
+                    stride,
+                    keys_values,
+                    places,
+                    tokens,
+                    head,
+                    together,
+                    queries,
+                    output,
+                    scores,
+                };
+                path.run(look);
+            }
+        });
+    }
+}
+
+/// The tokens, as many at once as follow each other in a sequence, if these are `many`; else one by one.
+fn runs(places: &[Place<'_>], many: usize) -> Vec<std::ops::Range<usize>> {
+    let mut runs = Vec::with_capacity(places.len());
+    let mut first = 0;
+    while first < places.len() {
+        let Place { blocks, position } = places[first];
+        let follows = |(index, it): (usize, &Place<'_>)| {
+            std::ptr::eq(it.blocks, blocks) && it.position == position + index
+        };
+        let some = places.get(first..first + many);
+        let length = if some.is_some_and(|it| it.iter().enumerate().all(follows)) { many } else { 1 };
+        runs.push(first..first + length);
+        first += length;
+    }
+    runs
 }
 
 /// Norm, turn, clip and scale; keys and values go to the cache, queries to a buffer of their own.
-struct Write<'a> {
+struct Write<'a, T> {
     attention: &'a Attention<'a>,
     stride: usize,
-    keys_values: Shared<f32>,
+    keys_values: Shared<T>,
     places: &'a [Place<'a>],
     tokens: std::ops::Range<usize>,
     qkv: &'a [f32],
     queries: Shared<f32>,
 }
 
-impl Kernel for Write<'_> {
+impl<T: Kept> Kernel for Write<'_, T> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let &Attention { heads, kv_heads, head_size, scale, clip, .. } = self.attention;
@@ -211,8 +307,11 @@ impl Kernel for Write<'_> {
                     }
                 } else {
                     let to = self.block(place, head - heads) + place.position % BLOCK;
-                    for (element, it) in head_of.iter().enumerate() {
-                        unsafe { *self.keys_values.at(to + element * BLOCK) = *it };
+                    for at in (0..head_size).step_by(LANES) {
+                        let kept = unsafe { T::round::<L>(load_part::<L>(head_of.as_ptr(), at, head_size)) };
+                        for (element, it) in (at..head_size).zip(kept) {
+                            unsafe { *self.keys_values.at(to + element * BLOCK) = it };
+                        }
                     }
                 }
             }
@@ -221,15 +320,21 @@ impl Kernel for Write<'_> {
                     + BLOCK * head_size
                     + place.position % BLOCK * head_size.next_multiple_of(LANES);
                 let values = &row[(heads + kv_heads + head) * head_size..][..head_size];
-                for (element, it) in values.iter().enumerate() {
-                    unsafe { *self.keys_values.at(to + element) = clipped(*it) };
+                for (to, from) in head_of.iter_mut().zip(values) {
+                    *to = clipped(*from);
+                }
+                for at in (0..head_size).step_by(LANES) {
+                    let kept = unsafe { T::round::<L>(load_part::<L>(head_of.as_ptr(), at, head_size)) };
+                    for (element, it) in (at..head_size).zip(kept) {
+                        unsafe { *self.keys_values.at(to + element) = it };
+                    }
                 }
             }
         }
     }
 }
 
-impl Write<'_> {
+impl<T> Write<'_, T> {
     fn block(&self, place: Place<'_>, head: usize) -> usize {
         (place.blocks[place.position / BLOCK] as usize * self.attention.kv_heads + head) * self.stride
     }
@@ -246,13 +351,14 @@ fn turn(turns: &Turns, position: usize, head: &mut [f32]) {
     }
 }
 
-/// What some heads of one token find.
-struct Look<'a> {
+/// What some heads of some tokens find, that follow each other in a sequence.
+struct Look<'a, T> {
     attention: &'a Attention<'a>,
     stride: usize,
-    keys_values: Shared<f32>,
-    place: Place<'a>,
-    token: usize,
+    keys_values: Shared<T>,
+    places: &'a [Place<'a>],
+    tokens: std::ops::Range<usize>,
+    /// The first of the heads.
     head: usize,
     together: usize,
     queries: &'a [f32],
@@ -260,46 +366,58 @@ struct Look<'a> {
     scores: &'a mut Vec<f32>,
 }
 
-impl Kernel for Look<'_> {
+impl<T: Kept> Kernel for Look<'_, T> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(mut self) {
         let look_at = &mut self;
         unsafe {
-            match look_at.together {
-                4 => look::<L, 4>(look_at),
-                3 => look::<L, 3>(look_at),
-                2 => look::<L, 2>(look_at),
-                _ => look::<L, 1>(look_at),
+            match look_at.together * look_at.tokens.len() {
+                12 => look::<L, T, 12>(look_at),
+                8 => look::<L, T, 8>(look_at),
+                4 => look::<L, T, 4>(look_at),
+                3 => look::<L, T, 3>(look_at),
+                2 => look::<L, T, 2>(look_at),
+                _ => look::<L, T, 1>(look_at),
             }
         }
     }
 }
 
+/// Rows are the heads of the first token, then those of the next.
 #[inline(always)]
-unsafe fn look<L: Lanes, const HEADS: usize>(look: &mut Look<'_>) {
-    let oldest = look.attention.window.map_or(0, |window| (look.place.position + 1).saturating_sub(window));
-    let (first, last) = (oldest / BLOCK, look.place.position / BLOCK);
+unsafe fn look<L: Lanes, T: Kept, const ROWS: usize>(look: &mut Look<'_, T>) {
+    let window = look.attention.window;
+    let start = look.places[look.tokens.start].position;
+    let seen = std::array::from_fn(|row| {
+        let position = start + row / look.together;
+        Seen { oldest: window.map_or(0, |window| (position + 1).saturating_sub(window)), position }
+    });
+    let (first, last) = (seen[0].oldest / BLOCK, seen[ROWS - 1].position / BLOCK);
     let length = (last + 1 - first) * BLOCK;
-    look.scores.resize((HEADS * length).max(look.scores.len()), 0.0);
+    look.scores.resize((ROWS * length).max(look.scores.len()), 0.0);
     let scores = look.scores.as_mut_ptr();
-    let mut sought = Sought { look, scores, length, oldest, first, last, shares: [0.0; HEADS] };
+    let mut sought = Sought::<T, ROWS> { look, seen, scores, length, first, last, shares: [0.0; ROWS] };
     unsafe {
-        let mut most = [L::splat(f32::NEG_INFINITY); HEADS];
+        let mut most = [L::splat(f32::NEG_INFINITY); ROWS];
         let mut index = first;
         while index <= last {
-            if L::MANY && index + 3 <= last {
+            // As many sums as there are registers for.
+            if L::MANY && ROWS <= 4 && index + 3 <= last {
                 sought.score::<L, 4>(index, &mut most);
                 index += 4;
+            } else if L::MANY && index < last {
+                sought.score::<L, 2>(index, &mut most);
+                index += 2;
             } else {
                 sought.score::<L, 1>(index, &mut most);
                 index += 1;
             }
         }
         sought.weigh::<L>(most);
-        let padded = look.attention.head_size.next_multiple_of(LANES);
+        let padded = look_size(sought.look);
         let mut element = 0;
         while element < padded {
-            if L::MANY && element + 4 * LANES <= padded {
+            if L::MANY && ROWS <= 4 && element + 4 * LANES <= padded {
                 sought.values::<L, 4>(element);
                 element += 4 * LANES;
             } else if element + 2 * LANES <= padded {
@@ -313,109 +431,139 @@ unsafe fn look<L: Lanes, const HEADS: usize>(look: &mut Look<'_>) {
     }
 }
 
-/// What some heads of one token look for, and how much of each position's values they take.
-struct Sought<'s, 'a, const HEADS: usize> {
-    look: &'s Look<'a>,
-    /// `[heads, length]`, the first of a block's first position.
-    scores: *mut f32,
-    length: usize,
-    /// The first position that is seen.
-    oldest: usize,
-    /// The first and the last block.
-    first: usize,
-    last: usize,
-    /// What the scores of each head are multiplied by.
-    shares: [f32; HEADS],
+/// Elements of a value as it is kept.
+fn look_size<T>(look: &Look<'_, T>) -> usize {
+    look.attention.head_size.next_multiple_of(LANES)
 }
 
-impl<const HEADS: usize> Sought<'_, '_, HEADS> {
-    /// Keys and values of a block; of the last one, if it comes after that.
+/// The positions that a token sees.
+#[derive(Clone, Copy)]
+struct Seen {
+    oldest: usize,
+    /// Its own.
+    position: usize,
+}
+
+impl Seen {
+    /// Whether all of a block's positions are seen.
     #[inline(always)]
-    unsafe fn block(&self, index: usize) -> *const f32 {
-        let Look { attention, place, head, .. } = self.look;
-        let kv_head = head / (attention.heads / attention.kv_heads);
-        let block = place.blocks[index.min(self.last)] as usize;
-        unsafe { self.look.keys_values.at((block * attention.kv_heads + kv_head) * self.look.stride) }
+    fn is_whole(self, index: usize) -> bool {
+        self.oldest <= index * BLOCK && index * BLOCK + BLOCK <= self.position + 1
     }
 
     #[inline(always)]
-    fn is_seen(&self, position: usize) -> bool {
-        (self.oldest..=self.look.place.position).contains(&position)
+    fn has(self, position: usize) -> bool {
+        (self.oldest..=self.position).contains(&position)
+    }
+}
+
+/// What the rows look for, and how much of each position's values they take.
+struct Sought<'s, 'a, T, const ROWS: usize> {
+    look: &'s Look<'a, T>,
+    seen: [Seen; ROWS],
+    /// `[rows, length]`, from a block's first position on.
+    scores: *mut f32,
+    length: usize,
+    /// The first and the last block.
+    first: usize,
+    last: usize,
+    /// What the weights of each row are multiplied by.
+    shares: [f32; ROWS],
+}
+
+impl<T: Kept, const ROWS: usize> Sought<'_, '_, T, ROWS> {
+    /// Keys and values of a block; of the last one, if it comes after that.
+    #[inline(always)]
+    unsafe fn block(&self, index: usize) -> *const T {
+        let Look { attention, places, tokens, head, .. } = self.look;
+        let kv_head = head / (attention.heads / attention.kv_heads);
+        let block = places[tokens.end - 1].blocks[index.min(self.last)] as usize;
+        unsafe { self.look.keys_values.at((block * attention.kv_heads + kv_head) * self.look.stride) }
+    }
+
+    /// Where a row's query and output begin.
+    #[inline(always)]
+    fn place(&self, row: usize) -> usize {
+        let Look { attention, tokens, head, together, .. } = self.look;
+        let token = tokens.start + row / together;
+        (token * attention.heads + head + row % together) * attention.head_size
     }
 
     /// Scores of the positions of some blocks from `index` on.
     #[inline(always)]
-    unsafe fn score<L: Lanes, const BLOCKS: usize>(&self, index: usize, most: &mut [L::F; HEADS]) {
-        let &Attention { heads, head_size, cap, slopes, .. } = self.look.attention;
+    unsafe fn score<L: Lanes, const BLOCKS: usize>(&self, index: usize, most: &mut [L::F; ROWS]) {
+        let &Attention { head_size, cap, slopes, .. } = self.look.attention;
         unsafe {
-            let query =
-                self.look.queries.as_ptr().add((self.look.token * heads + self.look.head) * head_size);
+            let queries: [*const f32; ROWS] =
+                std::array::from_fn(|row| self.look.queries.as_ptr().add(self.place(row)));
             let mut keys = [std::ptr::null(); BLOCKS];
             let mut later = keys;
             for of in 0..BLOCKS {
                 keys[of] = self.block(index + of);
                 later[of] = self.block(index + of + BLOCKS);
             }
-            let mut sums = [[L::splat(0.0); HEADS]; BLOCKS];
+            let mut sums = [[L::splat(0.0); ROWS]; BLOCKS];
             for element in 0..head_size {
-                let mut queries = [L::splat(0.0); HEADS];
-                for (of, it) in queries.iter_mut().enumerate() {
-                    *it = L::splat(*query.add(of * head_size + element));
-                }
+                let mut of_element = [L::splat(0.0); BLOCKS];
                 for of in 0..BLOCKS {
-                    let key = L::load(keys[of].add(element * BLOCK));
+                    of_element[of] = T::load::<L>(keys[of].add(element * BLOCK));
                     L::prefetch(later[of].wrapping_add(element * BLOCK).cast());
-                    for head in 0..HEADS {
-                        sums[of][head] = L::fma(key, queries[head], sums[of][head]);
+                }
+                for row in 0..ROWS {
+                    let query = L::splat(*queries[row].add(element));
+                    for of in 0..BLOCKS {
+                        sums[of][row] = L::fma(of_element[of], query, sums[of][row]);
                     }
                 }
             }
             for (index, sums) in (index..).zip(sums) {
-                for (of, mut sum) in sums.into_iter().enumerate() {
+                for (row, mut sum) in sums.into_iter().enumerate() {
                     if let Some(cap) = cap {
                         sum = L::mul(tanh::<L>(L::div(sum, L::splat(cap))), L::splat(cap));
                     }
-                    let to = self.scores.add(of * self.length + (index - self.first) * BLOCK);
+                    let to = self.scores.add(row * self.length + (index - self.first) * BLOCK);
                     L::store(to, sum);
-                    if index == self.first || index == self.last || slopes.is_some() {
+                    let seen = self.seen[row];
+                    if slopes.is_some() || !seen.is_whole(index) {
                         for lane in 0..BLOCK {
                             let at = index * BLOCK + lane;
-                            if !self.is_seen(at) {
+                            if !seen.has(at) {
                                 *to.add(lane) = f32::NEG_INFINITY;
                             } else if let Some(slopes) = slopes {
                                 // Never positive: a token sees nothing that comes after it.
-                                let distance = self.look.place.position - at;
-                                *to.add(lane) -= slopes[self.look.head + of] * distance as f32;
+                                let slope = slopes[self.look.head + row % self.look.together];
+                                *to.add(lane) -= slope * (seen.position - at) as f32;
                             }
                         }
                     }
-                    most[of] = L::max(L::load(to), most[of]);
+                    most[row] = L::max(L::load(to), most[row]);
                 }
             }
         }
     }
 
-    /// Scores to weights, by the largest of each head.
+    /// Scores to weights, by the largest of each row.
     #[inline(always)]
-    unsafe fn weigh<L: Lanes>(&mut self, most: [L::F; HEADS]) {
+    unsafe fn weigh<L: Lanes>(&mut self, most: [L::F; ROWS]) {
         unsafe {
-            for (of, most) in most.into_iter().enumerate() {
+            for (row, most) in most.into_iter().enumerate() {
                 let most = L::splat(L::largest(most));
                 let mut sum = L::splat(0.0);
-                for at in (0..self.length).step_by(BLOCK) {
-                    let to = self.scores.add(of * self.length + at);
+                for index in self.first..=self.last {
+                    let to = self.scores.add(row * self.length + (index - self.first) * BLOCK);
                     let weight = exp::<L>(L::sub(L::load(to), most));
                     L::store(to, weight);
-                    if at == 0 || at + BLOCK == self.length {
+                    let seen = self.seen[row];
+                    if !seen.is_whole(index) {
                         for lane in 0..BLOCK {
-                            if !self.is_seen(self.first * BLOCK + at + lane) {
+                            if !seen.has(index * BLOCK + lane) {
                                 *to.add(lane) = 0.0;
                             }
                         }
                     }
                     sum = L::add(sum, L::load(to));
                 }
-                self.shares[of] = 1.0 / L::sum(sum);
+                self.shares[row] = 1.0 / L::sum(sum);
             }
         }
     }
@@ -423,36 +571,35 @@ impl<const HEADS: usize> Sought<'_, '_, HEADS> {
     /// Some elements of the mean of values, from `element` on.
     #[inline(always)]
     unsafe fn values<L: Lanes, const VECTORS: usize>(&self, element: usize) {
-        let &Attention { heads, head_size, .. } = self.look.attention;
-        let padded = head_size.next_multiple_of(LANES);
-        let start = self.first * BLOCK;
+        let head_size = self.look.attention.head_size;
+        let padded = look_size(self.look);
+        let (oldest, newest) = (self.seen[0].oldest, self.seen[ROWS - 1].position);
         unsafe {
-            let mut sums = [[L::splat(0.0); VECTORS]; HEADS];
+            let mut sums = [[L::splat(0.0); VECTORS]; ROWS];
             for index in self.first..=self.last {
                 let values = self.block(index).add(BLOCK * head_size + element);
                 let later = self.block(index + 2).wrapping_add(BLOCK * head_size + element);
-                let from = self.oldest.max(index * BLOCK);
-                let to = self.look.place.position.min(index * BLOCK + BLOCK - 1);
-                for at in from..=to {
-                    let row = (at % BLOCK) * padded;
+                let weights = self.scores.add((index - self.first) * BLOCK);
+                for at in oldest.max(index * BLOCK)..=newest.min(index * BLOCK + BLOCK - 1) {
+                    let lane = at % BLOCK;
                     let mut of_row = [L::splat(0.0); VECTORS];
                     for (vector, it) in of_row.iter_mut().enumerate() {
-                        *it = L::load(values.add(row + vector * LANES));
-                        L::prefetch(later.wrapping_add(row + vector * LANES).cast());
+                        *it = T::load::<L>(values.add(lane * padded + vector * LANES));
+                        L::prefetch(later.wrapping_add(lane * padded + vector * LANES).cast());
                     }
-                    for (of, sums) in sums.iter_mut().enumerate() {
-                        let weight = L::splat(*self.scores.add(of * self.length + at - start));
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        // Zero for what a row does not see.
+                        let weight = L::splat(*weights.add(row * self.length + lane));
                         for (sum, values) in sums.iter_mut().zip(of_row) {
                             *sum = L::fma(weight, values, *sum);
                         }
                     }
                 }
             }
-            for (of, sums) in sums.into_iter().enumerate() {
-                let to = (self.look.token * heads + self.look.head + of) * head_size;
+            for (row, sums) in sums.into_iter().enumerate() {
                 for (index, sum) in sums.into_iter().enumerate() {
-                    let mean = L::mul(sum, L::splat(self.shares[of]));
-                    put::<L>(self.look.output, to, element + index * LANES, head_size, mean);
+                    let mean = L::mul(sum, L::splat(self.shares[row]));
+                    put::<L>(self.look.output, self.place(row), element + index * LANES, head_size, mean);
                 }
             }
         }

@@ -9,21 +9,6 @@ use half::{bf16, f16};
 /// Numbers that are worked on together; also the rows of a weight tile and the positions of a block of keys.
 pub(crate) const LANES: usize = 16;
 
-/// The sum of some activations, and what it is times what weights are off by that are stored without a sign.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub(crate) struct Total {
-    pub(crate) sum: i32,
-    pub(crate) times_minus_8: i32,
-    pub(crate) times_minus_128: i32,
-}
-
-impl Total {
-    pub(crate) fn of(sum: i32) -> Self {
-        Self { sum, times_minus_8: -8 * sum, times_minus_128: -128 * sum }
-    }
-}
-
 /// An instruction set.
 ///
 /// # Safety
@@ -43,6 +28,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load_f16(from: *const f16) -> Self::F;
     unsafe fn load_bf16(from: *const bf16) -> Self::F;
     unsafe fn store(to: *mut f32, value: Self::F);
+    /// Rounded to the nearest, ties to even.
+    unsafe fn store_f16(to: *mut f16, value: Self::F);
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
@@ -70,8 +57,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load_eight(from: *const u8) -> Self::Q;
     /// Adds to each row's sum the products of a group of [`Self::load_four`] and four activations from -127 to 127.
     unsafe fn dot_four(sum: Self::I, weights: Self::Q, activations: *const i8) -> Self::I;
-    /// What sums of [`Self::dot_eight`] start with; `total` is of all activations that will come.
-    unsafe fn start_eight(total: *const Total) -> Self::I;
+    /// What sums of [`Self::dot_eight`] start with; `minus_128` is the sum of all activations that will come, times -128.
+    unsafe fn start_eight(minus_128: i32) -> Self::I;
     /// As [`Self::dot_four`], of [`Self::load_eight`].
     unsafe fn dot_eight(sum: Self::I, weights: Self::Q, activations: *const i8) -> Self::I;
     /// Asks for a line of memory that will be read soon; it may lie anywhere.
@@ -148,6 +135,11 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: F) {
         unsafe { to.cast::<F>().write_unaligned(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(to: *mut f16, value: F) {
+        unsafe { to.cast::<[f16; LANES]>().write_unaligned(value.map(f16::from_f32)) }
     }
 
     #[inline(always)]
@@ -239,7 +231,7 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn start_eight(_: *const Total) -> [i32; LANES] {
+    unsafe fn start_eight(_: i32) -> [i32; LANES] {
         [0; LANES]
     }
 

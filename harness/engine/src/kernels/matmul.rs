@@ -6,10 +6,10 @@
 
 use half::{bf16, f16};
 
-use super::lanes::{LANES, Lanes, Total};
+use super::lanes::{LANES, Lanes};
 use super::pack::{Blocks, Factors, Packed, Tiles};
 use super::pool::Pool;
-use super::rows::{BLOCK, Quantized};
+use super::rows::{BLOCK, GROUP, Quantized, Totals, place};
 use super::{Kernel, Path, Shared};
 
 /// Activations as a matrix wants them.
@@ -75,26 +75,30 @@ impl Kernel for Multiply<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         for tile in self.tiles.clone() {
-            let mut row = 0;
-            while row < self.rows {
-                let left = (self.rows - row).min(self.at_once);
-                unsafe {
-                    row += match (left, self.input) {
-                        (5.., Input::Quantized(_)) | (8.., Input::Dense(_)) => {
-                            self.some_rows::<L, 8>(tile, row)
-                        }
-                        (2..=4, Input::Quantized(_)) | (4.., Input::Dense(_)) => {
-                            self.some_rows::<L, 4>(tile, row)
-                        }
-                        _ => self.some_rows::<L, 1>(tile, row),
-                    };
-                }
-            }
+            unsafe { self.tile::<L>(tile) };
         }
     }
 }
 
 impl Multiply<'_> {
+    /// Sixteen outputs of all rows.
+    #[inline(always)]
+    unsafe fn tile<L: Lanes>(&self, tile: usize) {
+        let mut row = 0;
+        while row < self.rows {
+            let left = (self.rows - row).min(self.at_once);
+            unsafe {
+                row += match (left, self.input) {
+                    (5.., Input::Quantized(_)) | (8.., Input::Dense(_)) => self.some_rows::<L, 8>(tile, row),
+                    (2..=4, Input::Quantized(_)) | (4.., Input::Dense(_)) => {
+                        self.some_rows::<L, 4>(tile, row)
+                    }
+                    _ => self.some_rows::<L, 1>(tile, row),
+                };
+            }
+        }
+    }
+
     /// Sixteen outputs of some rows; gives how many there were. Quantized rows beyond the last are padding.
     #[inline(always)]
     unsafe fn some_rows<L: Lanes, const ROWS: usize>(&self, tile: usize, row: usize) -> usize {
@@ -126,6 +130,17 @@ impl Multiply<'_> {
                 _ => unreachable!("`multiply` has checked"),
             }
         };
+        unsafe { self.store::<L, ROWS>(tile, row, sums) }
+    }
+
+    /// Puts sixteen outputs of some rows where they belong; gives how many rows there were.
+    #[inline(always)]
+    unsafe fn store<L: Lanes, const ROWS: usize>(
+        &self,
+        tile: usize,
+        row: usize,
+        sums: [L::F; ROWS],
+    ) -> usize {
         let outputs = self.weights.rows;
         let whole = (tile + 1) * LANES <= outputs;
         let count = ROWS.min(self.rows - row);
@@ -237,21 +252,22 @@ impl Quantities<'_> {
                         L::prefetch(bytes.wrapping_add(AHEAD + line));
                     }
                 }
-                let q = input.q.as_ptr().add(row * columns + block * BLOCK);
-                let totals = input.totals.as_ptr().add(row * blocks + block);
+                let of = place(row, block, blocks);
+                let q = input.q().add(of * BLOCK);
+                let totals = &*input.totals.as_ptr().add(of / GROUP);
                 let dots =
-                    dots::<L, FOUR, 8, ROWS>(bytes, q, columns, totals, blocks, lowest(FOUR, MINIMA, false));
-                let scales = input.scales.as_ptr().add(row * blocks + block);
+                    dots::<L, FOUR, 8, ROWS>(bytes, q, totals, row % GROUP, lowest(FOUR, MINIMA, false));
+                let scales = input.scales.as_ptr().add(of);
                 let scale = factors::<L>(&weights.scales, at * LANES);
                 for index in 0..ROWS {
-                    let by = L::splat(*scales.add(index * blocks));
+                    let by = L::splat(*scales.add(index));
                     sums[index] = L::fma(L::to_f32(dots[index]), L::mul(scale, by), sums[index]);
                 }
                 if MINIMA && let Some(minima) = &weights.minima {
                     let minimum = factors::<L>(minima, at * LANES);
-                    let weighted = input.weighted.as_ptr().add(row * blocks + block);
+                    let weighted = input.weighted.as_ptr().add(of);
                     for index in 0..ROWS {
-                        sums[index] = L::fma(minimum, L::splat(*weighted.add(index * blocks)), sums[index]);
+                        sums[index] = L::fma(minimum, L::splat(*weighted.add(index)), sums[index]);
                     }
                 }
             }
@@ -272,17 +288,18 @@ impl Quantities<'_> {
             for half in 0..halves {
                 let at = tile * halves + half;
                 let bytes = weights.q.as_ptr().add(at * size);
-                let q = input.q.as_ptr().add(row * columns + half * (BLOCK / 2));
-                let totals = input.totals_of_halves.as_ptr().add(row * halves + half);
+                let of = place(row, half / 2, halves / 2);
+                let q = input.q().add(of * BLOCK + half % 2 * (BLOCK / 2));
+                let totals = &*input.totals_of_halves.as_ptr().add(place(row, half, halves) / GROUP);
                 let dots =
-                    dots::<L, FOUR, 4, ROWS>(bytes, q, columns, totals, halves, lowest(FOUR, MINIMA, true));
-                let scales = input.scales.as_ptr().add(row * (halves / 2) + half / 2);
+                    dots::<L, FOUR, 4, ROWS>(bytes, q, totals, row % GROUP, lowest(FOUR, MINIMA, true));
+                let scales = input.scales.as_ptr().add(of);
                 let scale = factors::<L>(&weights.scales, at * LANES);
                 for index in 0..ROWS {
-                    let by = *scales.add(index * (halves / 2));
+                    let by = *scales.add(index);
                     sums[index] = L::fma(L::to_f32(dots[index]), L::mul(scale, L::splat(by)), sums[index]);
                     if MINIMA && let Some(minima) = &weights.minima {
-                        let by = by * (*totals.add(index * halves)).sum as f32;
+                        let by = by * *totals.sums.as_ptr().add(row % GROUP + index) as f32;
                         sums[index] = L::fma(factors::<L>(minima, at * LANES), L::splat(by), sums[index]);
                     }
                 }
@@ -304,32 +321,31 @@ pub(super) const fn lowest(four: bool, minima: bool, halves: bool) -> i8 {
     }
 }
 
-/// Products of `GROUPS` groups of four columns, summed up; each row's total stands `stride` after the one before.
+/// Products of `GROUPS` groups of four columns, summed up, for rows of one group, from `row` of it on.
 #[inline(always)]
 unsafe fn dots<L: Lanes, const FOUR: bool, const GROUPS: usize, const ROWS: usize>(
     bytes: *const u8,
     q: *const i8,
-    columns: usize,
-    totals: *const Total,
-    stride: usize,
+    totals: &Totals,
+    row: usize,
     lowest: i8,
 ) -> [L::I; ROWS] {
     unsafe {
         let mut sums = [L::splat_i32(0); ROWS];
         for index in 0..ROWS {
-            let total = totals.add(index * stride);
+            let of = |totals: &[i32; GROUP]| *totals.as_ptr().add(row + index);
             sums[index] = match (FOUR, lowest) {
-                (false, _) => L::start_eight(total),
+                (false, _) => L::start_eight(of(&totals.times_minus_128)),
                 (true, 0) => L::splat_i32(0),
-                (true, -8) => L::splat_i32((*total).times_minus_8),
-                (true, _) => L::splat_i32(i32::from(lowest) * (*total).sum),
+                (true, -8) => L::splat_i32(of(&totals.times_minus_8)),
+                (true, _) => L::splat_i32(i32::from(lowest) * of(&totals.sums)),
             };
         }
         if FOUR {
             for pair in 0..GROUPS / 2 {
                 let [first, second] = L::load_four(bytes.add(64 * pair));
                 for index in 0..ROWS {
-                    let q = q.add(index * columns + 8 * pair);
+                    let q = q.add(index * BLOCK + 8 * pair);
                     sums[index] = L::dot_four(L::dot_four(sums[index], first, q), second, q.add(4));
                 }
             }
@@ -337,7 +353,7 @@ unsafe fn dots<L: Lanes, const FOUR: bool, const GROUPS: usize, const ROWS: usiz
             for group in 0..GROUPS {
                 let weights = L::load_eight(bytes.add(64 * group));
                 for index in 0..ROWS {
-                    sums[index] = L::dot_eight(sums[index], weights, q.add(index * columns + 4 * group));
+                    sums[index] = L::dot_eight(sums[index], weights, q.add(index * BLOCK + 4 * group));
                 }
             }
         }

@@ -115,6 +115,16 @@ impl<T: Number> DerefMut for Piece<T> {
     }
 }
 
+/// Bytes that begin where a line of cache does: what is loaded a line at a time must not lie across two.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u8; LINE]);
+
+impl Line {
+    /// Filled with zeros.
+    pub(crate) const ZERO: Self = Self([0; LINE]);
+}
+
 /// So many numbers of any value, for an operation that writes all of them: zeros would be written twice.
 ///
 /// A vector because candle's tensors are made of vectors.

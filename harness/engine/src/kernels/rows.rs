@@ -1,6 +1,7 @@
 //! What is done to each row of states by itself: norms, activations, quantization; and the exponential.
 
-use super::lanes::{LANES, Lanes, Total};
+use super::lanes::{LANES, Lanes};
+use super::memory::Line;
 use super::pool::Pool;
 use super::{Kernel, Path, Shared};
 use crate::spec::Activation;
@@ -82,7 +83,7 @@ unsafe fn activated<L: Lanes>(activation: Activation, x: L::F) -> L::F {
 
 /// Elements from `at` on, zeros beyond the end of the row.
 #[inline(always)]
-unsafe fn load_part<L: Lanes>(row: *const f32, at: usize, length: usize) -> L::F {
+pub(super) unsafe fn load_part<L: Lanes>(row: *const f32, at: usize, length: usize) -> L::F {
     unsafe {
         if at + LANES <= length {
             return L::load(row.add(at));
@@ -306,26 +307,50 @@ pub(crate) fn add(pool: &Pool, a: &[f32], b: &[f32], output: &mut [f32]) {
 /// Columns of a block of activations with one scale.
 pub(crate) const BLOCK: usize = 32;
 
-/// Rows that kernels may read at once.
-const PADDED: usize = 8;
+/// Rows that stand together, so that kernels find what they need of several rows side by side.
+pub(super) const GROUP: usize = 16;
 
 /// Rows quantized to 8 bits, block by block: `x ≈ scale * q`, `q` from -127 to 127.
 ///
-/// Behind the last row stand rows of zeros, so that kernels may read [`PADDED`] rows at once.
+/// Rows stand in groups of sixteen, block by block within a group. The last group is filled up by rows that mean nothing:
+/// kernels may read them, and drop what comes of them.
 #[derive(Default)]
 pub(crate) struct Quantized {
     pub(super) rows: usize,
     pub(super) columns: usize,
-    /// `[rows, columns]`.
-    pub(super) q: Vec<i8>,
-    /// `[rows, blocks]`.
+    /// `[groups, blocks, 16, 32]` bytes.
+    q: Vec<Line>,
+    /// `[groups, blocks, 16]`.
     pub(super) scales: Vec<f32>,
-    /// Sums of `q` over blocks, `[rows, blocks]`.
-    pub(super) totals: Vec<Total>,
-    /// Sums of `q` over half blocks, `[rows, 2 * blocks]`.
-    pub(super) totals_of_halves: Vec<Total>,
-    /// Sums of `scale * q` over blocks, `[rows, blocks]`.
+    /// Over blocks, `[groups, blocks]`.
+    pub(super) totals: Vec<Totals>,
+    /// Over half blocks, `[groups, 2 * blocks]`.
+    pub(super) totals_of_halves: Vec<Totals>,
+    /// Sums of `scale * q` over blocks, `[groups, blocks, 16]`.
     pub(super) weighted: Vec<f32>,
+}
+
+/// The sums of some columns of a group's rows, and what they are times what weights are off by that are stored without
+/// a sign: made once, and not for every tile of weights.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Totals {
+    pub(super) sums: [i32; GROUP],
+    pub(super) times_minus_8: [i32; GROUP],
+    pub(super) times_minus_128: [i32; GROUP],
+}
+
+impl Totals {
+    #[inline(always)]
+    fn of(sums: [i32; GROUP]) -> Self {
+        Self { sums, times_minus_8: sums.map(|it| -8 * it), times_minus_128: sums.map(|it| -128 * it) }
+    }
+}
+
+/// Where a row's block stands, counted in blocks.
+#[inline(always)]
+pub(super) const fn place(row: usize, block: usize, blocks: usize) -> usize {
+    (row / GROUP * blocks + block) * GROUP + row % GROUP
 }
 
 impl Quantized {
@@ -333,65 +358,89 @@ impl Quantized {
     pub(crate) fn fill(&mut self, path: Path, pool: &Pool, input: &[f32], columns: usize) {
         assert!(columns.is_multiple_of(BLOCK) && input.len().is_multiple_of(columns), "whole blocks");
         let (rows, blocks) = (input.len() / columns, columns / BLOCK);
-        let padded = rows.next_multiple_of(PADDED);
+        let all = rows.next_multiple_of(GROUP) * blocks;
         (self.rows, self.columns) = (rows, columns);
-        resize(&mut self.q, padded * columns, rows * columns);
-        resize(&mut self.scales, padded * blocks, rows * blocks);
-        resize(&mut self.totals, padded * blocks, rows * blocks);
-        resize(&mut self.totals_of_halves, 2 * padded * blocks, 2 * rows * blocks);
-        resize(&mut self.weighted, padded * blocks, rows * blocks);
-        let (q, scales) = (Shared::new(&mut self.q), Shared::new(&mut self.scales));
+        self.q.resize(all * BLOCK / size_of::<Line>(), Line::ZERO);
+        self.scales.resize(all, 0.0);
+        self.totals.resize(all / GROUP, Totals::of([0; GROUP]));
+        self.totals_of_halves.resize(2 * all / GROUP, Totals::of([0; GROUP]));
+        self.weighted.resize(all, 0.0);
+        let (q, scales) = (Shared(self.q.as_mut_ptr().cast()), Shared::new(&mut self.scales));
         let (totals, weighted) = (Shared::new(&mut self.totals), Shared::new(&mut self.weighted));
         let totals_of_halves = Shared::new(&mut self.totals_of_halves);
-        pool.ranges(rows * blocks, SMALL / BLOCK, &|blocks| {
-            path.run(Quantize { blocks, input, q, scales, totals, totals_of_halves, weighted });
+        let of_group = GROUP.min(rows) * BLOCK;
+        pool.ranges(rows.div_ceil(GROUP) * blocks, SMALL / of_group.max(1), &|range| {
+            path.run(Quantize { range, rows, blocks, input, q, scales, totals, totals_of_halves, weighted });
         });
+    }
+
+    /// The numbers, `[groups, blocks, 16, 32]`.
+    pub(super) fn q(&self) -> *const i8 {
+        self.q.as_ptr().cast()
     }
 }
 
-/// So many elements, zeros behind those that will be written.
-fn resize<T: Copy + Default>(elements: &mut Vec<T>, count: usize, written: usize) {
-    elements.resize(count, T::default());
-    elements[written..].fill(T::default());
-}
-
 struct Quantize<'a> {
-    blocks: std::ops::Range<usize>,
+    /// Of the blocks of all groups.
+    range: std::ops::Range<usize>,
+    rows: usize,
+    /// Of one row.
+    blocks: usize,
     input: &'a [f32],
     q: Shared<i8>,
     scales: Shared<f32>,
-    totals: Shared<Total>,
-    totals_of_halves: Shared<Total>,
+    totals: Shared<Totals>,
+    totals_of_halves: Shared<Totals>,
     weighted: Shared<f32>,
 }
 
 impl Kernel for Quantize<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        for block in self.blocks {
+        for index in self.range.clone() {
+            let (group, block) = (index / self.blocks, index % self.blocks);
+            let first = group * GROUP;
+            let mut halves = [[0; GROUP]; 2];
             unsafe {
-                let from = self.input.as_ptr().add(block * BLOCK);
-                let halves = [L::load(from), L::load(from.add(LANES))];
-                let most = L::largest(L::max(L::abs(halves[0]), L::abs(halves[1])));
-                // Smaller numbers would make the inverse infinite.
-                let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
-                let scale = most / 127.0;
-                *self.scales.at(block) = scale;
-                let mut total = 0;
-                for (index, half) in halves.into_iter().enumerate() {
-                    let q = L::round(L::mul(half, L::splat(inverse)));
-                    L::store_i8(self.q.at(block * BLOCK + index * LANES), q);
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        reason = "whole numbers up to 16 * 127: exact"
-                    )]
-                    let sum = L::sum(q) as i32;
-                    *self.totals_of_halves.at(2 * block + index) = Total::of(sum);
-                    total += sum;
+                for row in first..self.rows.min(first + GROUP) {
+                    let [low, high] = self.block::<L>(row, block);
+                    (halves[0][row - first], halves[1][row - first]) = (low, high);
                 }
-                *self.totals.at(block) = Total::of(total);
-                *self.weighted.at(block) = scale * total as f32;
+                let totals = std::array::from_fn(|row| halves[0][row] + halves[1][row]);
+                for (row, total) in totals.into_iter().enumerate() {
+                    let at = index * GROUP + row;
+                    *self.weighted.at(at) = *self.scales.at(at) * total as f32;
+                }
+                *self.totals.at(index) = Totals::of(totals);
+                for (half, sums) in halves.into_iter().enumerate() {
+                    *self.totals_of_halves.at(2 * index + half) = Totals::of(sums);
+                }
             }
+        }
+    }
+}
+
+impl Quantize<'_> {
+    /// One block; gives the sums of its halves.
+    #[inline(always)]
+    unsafe fn block<L: Lanes>(&self, row: usize, block: usize) -> [i32; 2] {
+        let to = place(row, block, self.blocks);
+        unsafe {
+            let from = self.input.as_ptr().add((row * self.blocks + block) * BLOCK);
+            let halves = [L::load(from), L::load(from.add(LANES))];
+            let most = L::largest(L::max(L::abs(halves[0]), L::abs(halves[1])));
+            // Smaller numbers would make the inverse infinite.
+            let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
+            *self.scales.at(to) = most / 127.0;
+            let mut sums = [0; 2];
+            for (part, half) in halves.into_iter().enumerate() {
+                let q = L::round(L::mul(half, L::splat(inverse)));
+                L::store_i8(self.q.at(to * BLOCK + part * LANES), q);
+                #[expect(clippy::cast_possible_truncation, reason = "whole numbers up to 16 * 127: exact")]
+                let sum = L::sum(q) as i32;
+                sums[part] = sum;
+            }
+            sums
         }
     }
 }

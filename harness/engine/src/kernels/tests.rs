@@ -275,38 +275,40 @@ fn attention_is_right_alone_and_beside_others(
     let lengths = [1, 37, 16, 70];
     // Blocks of the sequences are mixed.
     let tables: Vec<Vec<u32>> = (0..4_u32).map(|it| (0..5).map(|block| block * 4 + it).collect()).collect();
-    let mut first: Option<Vec<f32>> = None;
-    for path in paths() {
-        let mut together = Vec::new();
-        let mut places = Vec::new();
-        let mut wanted = Vec::new();
-        for (sequence, length) in lengths.into_iter().enumerate() {
-            let qkv = random(length * wide, 11 + sequence as u64);
-            let exact = plain(&of, window, alibi.then_some(&slopes[..]), &qkv);
-            let mut cache = Cache::new(&Arena::default(), 20, of.kv_heads, of.head_size).unwrap();
-            let blocks = &tables[sequence][..];
-            // Alone, in chunks.
-            let mut alone = Vec::new();
-            for (chunk, qkv) in qkv.chunks(3 * wide).enumerate() {
-                let tokens = qkv.len() / wide;
-                let places: Vec<_> =
-                    (0..tokens).map(|it| Place { blocks, position: chunk * 3 + it }).collect();
-                let mut output = vec![0.0; tokens * of.heads * of.head_size];
-                attend(path, &pool, &attention, &mut cache, &places, qkv, &mut output);
-                alone.extend(output);
+    for (dense, tolerance) in [(true, 2e-6), (false, 1e-3)] {
+        let mut first: Option<Vec<f32>> = None;
+        for path in paths() {
+            let mut together = Vec::new();
+            let mut places = Vec::new();
+            let mut wanted = Vec::new();
+            for (sequence, length) in lengths.into_iter().enumerate() {
+                let qkv = random(length * wide, 11 + sequence as u64);
+                let exact = plain(&of, window, alibi.then_some(&slopes[..]), &qkv);
+                let mut cache = Cache::new(&Arena::default(), 20, of.kv_heads, of.head_size, dense).unwrap();
+                let blocks = &tables[sequence][..];
+                // Alone, in chunks.
+                let mut alone = Vec::new();
+                for (chunk, qkv) in qkv.chunks(3 * wide).enumerate() {
+                    let tokens = qkv.len() / wide;
+                    let places: Vec<_> =
+                        (0..tokens).map(|it| Place { blocks, position: chunk * 3 + it }).collect();
+                    let mut output = vec![0.0; tokens * of.heads * of.head_size];
+                    attend(path, &pool, &attention, &mut cache, &places, qkv, &mut output);
+                    alone.extend(output);
+                }
+                for (index, (is, exact)) in alone.iter().zip(&exact).enumerate() {
+                    assert!((is - exact).abs() < tolerance, "{path:?} {sequence} {index}: {is} {exact}");
+                }
+                wanted.extend(alone);
+                together.extend(qkv);
+                places.extend((0..length).map(|position| Place { blocks, position }));
             }
-            for (index, (is, exact)) in alone.iter().zip(&exact).enumerate() {
-                assert!((is - exact).abs() < 2e-6, "{path:?} {sequence} {index}: {is} {exact}");
-            }
-            wanted.extend(alone);
-            together.extend(qkv);
-            places.extend((0..length).map(|position| Place { blocks, position }));
+            let mut cache = Cache::new(&Arena::default(), 20, of.kv_heads, of.head_size, dense).unwrap();
+            let mut output = vec![0.0; wanted.len()];
+            attend(path, &pool, &attention, &mut cache, &places, &together, &mut output);
+            assert_eq!(output, wanted, "{path:?}");
+            assert_eq!(*first.get_or_insert_with(|| output.clone()), output, "{path:?}");
         }
-        let mut cache = Cache::new(&Arena::default(), 20, of.kv_heads, of.head_size).unwrap();
-        let mut output = vec![0.0; wanted.len()];
-        attend(path, &pool, &attention, &mut cache, &places, &together, &mut output);
-        assert_eq!(output, wanted, "{path:?}");
-        assert_eq!(*first.get_or_insert_with(|| output.clone()), output, "{path:?}");
     }
 }
 
@@ -335,7 +337,7 @@ fn heads_turn_by_their_positions() {
             .into_iter()
             .map(|(a, b)| {
                 let blocks: Vec<u32> = (0..7).collect();
-                let mut cache = Cache::new(&Arena::default(), 7, 1, 6).unwrap();
+                let mut cache = Cache::new(&Arena::default(), 7, 1, 6, true).unwrap();
                 let places = [a, b].map(|position| Place { blocks: &blocks, position });
                 let mut output = vec![0.0; 12];
                 attend(path, &pool, &attention, &mut cache, &places, &qkv, &mut output);

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::lanes::{Lanes, Total};
+use super::lanes::Lanes;
 
 /// AVX2, FMA and F16C: two halves of eight.
 #[derive(Clone, Copy)]
@@ -61,6 +61,14 @@ impl Lanes for Avx2 {
         unsafe {
             _mm256_storeu_ps(to, value[0]);
             _mm256_storeu_ps(to.add(8), value[1]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(to: *mut f16, value: Self::F) {
+        unsafe {
+            _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value[0]));
+            _mm_storeu_si128(to.add(8).cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value[1]));
         }
     }
 
@@ -178,7 +186,7 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn start_eight(_: *const Total) -> Self::I {
+    unsafe fn start_eight(_: i32) -> Self::I {
         unsafe { [_mm256_setzero_si256(); 2] }
     }
 
@@ -280,6 +288,12 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn store_f16(to: *mut f16, value: __m512) {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<NEAREST>(value)) }
+    }
+
+    #[inline(always)]
     unsafe fn add(a: __m512, b: __m512) -> __m512 {
         unsafe { _mm512_add_ps(a, b) }
     }
@@ -371,8 +385,8 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn start_eight(total: *const Total) -> __m512i {
-        unsafe { _mm512_set1_epi32((*total).times_minus_128) }
+    unsafe fn start_eight(minus_128: i32) -> __m512i {
+        unsafe { _mm512_set1_epi32(minus_128) }
     }
 
     #[inline(always)]
