@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use candle_core::{Device, Error, Result, Tensor};
 
 use crate::checkpoint::{self, Checkpoint, Matrix, Rows};
-use crate::kernels::attention::{Attention, BLOCK, Cache, Place, Turns};
+use crate::kernels::attention::{Attention, Place, Turns};
+use crate::kernels::cache::{BLOCK, Cache};
 use crate::kernels::pack::Packed;
 use crate::kernels::rows;
 use crate::ops::{Activate, Add, Attend, Linear, Machine, Norm};

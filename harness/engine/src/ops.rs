@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Error, Layout, Result, Shape, Storage, Tensor};
 
 use crate::kernels::Path;
-use crate::kernels::attention::{self, Attention, Cache, Place};
+use crate::kernels::attention::{self, Attention, Place};
+use crate::kernels::cache::Cache;
 use crate::kernels::matmul::{Input, Output, multiply};
 use crate::kernels::memory::{Arena, unwritten};
 use crate::kernels::pack::Packed;

@@ -1,20 +1,14 @@
 //! Attention of tokens of many sequences at once over blocks of keys and values.
 //!
-//! A block holds [`LANES`] positions of a sequence, for each layer and head of keys and values: keys by element and
-//! then by position, so that sixteen scores are one chain of sums; values by position, padded to whole lanes. A
-//! token's scores are summed over elements and its values over positions, both in order: what else is computed in the
+//! A token's scores are summed over elements and its values over positions, both in order: what else is computed in the
 //! same step changes nothing.
 
-use half::f16;
-
+use super::cache::{BLOCK, Cache, Data, Kept, padded};
 use super::lanes::{LANES, Lanes};
-use super::memory::{Arena, Number, Piece, unwritten};
+use super::memory::unwritten;
 use super::pool::Pool;
 use super::rows::{Norm, exp, load_part, norm_row, tanh};
 use super::{Kernel, Path, Shared};
-
-/// Positions of a block.
-pub(crate) const BLOCK: usize = LANES;
 
 /// What attention is in one layer.
 pub(crate) struct Attention<'l> {
@@ -64,87 +58,6 @@ impl Turns {
                 self.sines.push((sine * self.scale) as f32);
             }
         }
-    }
-}
-
-/// Keys and values of one layer, `[blocks, kv_heads, keys and values of a block]`.
-pub(crate) struct Cache {
-    data: Data,
-    /// Numbers of one block and head.
-    stride: usize,
-}
-
-/// Half the bytes take half the time to read, where many sequences are read from memory; `f32` is for comparisons.
-enum Data {
-    F16(Piece<f16>),
-    F32(Piece<f32>),
-}
-
-impl Cache {
-    /// Room for this many blocks, in `f32` or else in `f16`. Memory is touched only as blocks are written.
-    ///
-    /// # Errors
-    /// In words, if there is no memory.
-    pub(crate) fn new(
-        arena: &Arena,
-        blocks: usize,
-        kv_heads: usize,
-        head_size: usize,
-        dense: bool,
-    ) -> Result<Self, String> {
-        let stride = Self::stride(head_size);
-        let count = blocks.saturating_mul(kv_heads * stride);
-        let data = if dense { Data::F32(arena.zeros(count)?) } else { Data::F16(arena.zeros(count)?) };
-        Ok(Self { data, stride })
-    }
-
-    fn stride(head_size: usize) -> usize {
-        BLOCK * (head_size + head_size.next_multiple_of(LANES))
-    }
-
-    /// Bytes of one block.
-    pub(crate) fn block_bytes(kv_heads: usize, head_size: usize, dense: bool) -> usize {
-        let number = if dense { size_of::<f32>() } else { size_of::<f16>() };
-        kv_heads * Self::stride(head_size) * number
-    }
-}
-
-/// A number of a key or a value as it is kept.
-trait Kept: Number + Send + Sync {
-    /// Sixteen of them.
-    ///
-    /// # Safety
-    /// As for [`Lanes`]; here and below.
-    unsafe fn load<L: Lanes>(from: *const Self) -> L::F;
-    /// Sixteen numbers, rounded to what is kept.
-    unsafe fn round<L: Lanes>(value: L::F) -> [Self; LANES];
-}
-
-impl Kept for f16 {
-    #[inline(always)]
-    unsafe fn load<L: Lanes>(from: *const Self) -> L::F {
-        unsafe { L::load_f16(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn round<L: Lanes>(value: L::F) -> [Self; LANES] {
-        let mut kept = [Self::ZERO; LANES];
-        unsafe { L::store_f16(kept.as_mut_ptr(), value) };
-        kept
-    }
-}
-
-impl Kept for f32 {
-    #[inline(always)]
-    unsafe fn load<L: Lanes>(from: *const Self) -> L::F {
-        unsafe { L::load(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn round<L: Lanes>(value: L::F) -> [Self; LANES] {
-        let mut kept = [0.0; LANES];
-        unsafe { L::store(kept.as_mut_ptr(), value) };
-        kept
     }
 }
 
@@ -316,9 +229,8 @@ impl<T: Kept> Kernel for Write<'_, T> {
                 }
             }
             for head in 0..kv_heads {
-                let to = self.block(place, head)
-                    + BLOCK * head_size
-                    + place.position % BLOCK * head_size.next_multiple_of(LANES);
+                let to =
+                    self.block(place, head) + BLOCK * head_size + place.position % BLOCK * padded(head_size);
                 let values = &row[(heads + kv_heads + head) * head_size..][..head_size];
                 for (to, from) in head_of.iter_mut().zip(values) {
                     *to = clipped(*from);
@@ -414,7 +326,7 @@ unsafe fn look<L: Lanes, T: Kept, const ROWS: usize>(look: &mut Look<'_, T>) {
             }
         }
         sought.weigh::<L>(most);
-        let padded = look_size(sought.look);
+        let padded = padded(sought.look.attention.head_size);
         let mut element = 0;
         while element < padded {
             if L::MANY && ROWS <= 4 && element + 4 * LANES <= padded {
@@ -429,11 +341,6 @@ unsafe fn look<L: Lanes, T: Kept, const ROWS: usize>(look: &mut Look<'_, T>) {
             }
         }
     }
-}
-
-/// Elements of a value as it is kept.
-fn look_size<T>(look: &Look<'_, T>) -> usize {
-    look.attention.head_size.next_multiple_of(LANES)
 }
 
 /// The positions that a token sees.
@@ -572,7 +479,7 @@ impl<T: Kept, const ROWS: usize> Sought<'_, '_, T, ROWS> {
     #[inline(always)]
     unsafe fn values<L: Lanes, const VECTORS: usize>(&self, element: usize) {
         let head_size = self.look.attention.head_size;
-        let padded = look_size(self.look);
+        let padded = padded(head_size);
         let (oldest, newest) = (self.seen[0].oldest, self.seen[ROWS - 1].position);
         unsafe {
             let mut sums = [[L::splat(0.0); VECTORS]; ROWS];

@@ -5,7 +5,8 @@ use candle_core::{Device, Tensor};
 use rstest::rstest;
 
 use super::Path;
-use super::attention::{Attention, BLOCK, Cache, Place, Turns, attend};
+use super::attention::{Attention, Place, Turns, attend};
+use super::cache::{BLOCK, Cache};
 use super::matmul::{Input, Output, multiply};
 use super::memory::Arena;
 use super::pack::Packed;
