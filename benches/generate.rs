@@ -29,7 +29,7 @@ fn main() {
     let settings = Settings::from_env().unwrap_or_else(|message| refuse(&message));
     let models = Models::load(&settings.models).unwrap_or_else(|mistakes| refuse(&mistakes[0].to_string()));
     let lock = Lock::load(&Lock::path_of(&settings.models)).unwrap_or_else(|it| refuse(&it.to_string()));
-    let supports = |_: &Model, weights: &Weights| engine::supports(&weights.files[0]);
+    let supports = |_: &Model, weights: &Weights| engine::supports(&weights.path);
     let available = availability::look(&models, &lock, &Cache::from_env(), &supports);
     let short = std::env::var("PROOFMARK_BENCH").is_ok_and(|it| it == "short");
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
@@ -110,7 +110,7 @@ fn measure(criterion: &mut Criterion, model: &Model, weights: &Weights, short: b
 fn open(weights: &Weights) -> Arc<dyn Backend> {
     // A prompt that was read before must be read again: what is found in a cache is no speed.
     let options = engine::Options { cold: true, ..engine::Options::default() };
-    let opened = engine::open(&weights.files[0], options).and_then(|engine| engine.load().map(|()| engine));
+    let opened = engine::open(&weights.path, options).and_then(|engine| engine.load().map(|()| engine));
     Arc::new(opened.unwrap_or_else(|error| refuse(&error.to_string())))
 }
 

@@ -140,7 +140,7 @@ fn begin(folder: &Path, store: &Path) -> Session {
         },
     };
     let store = Store::open(store).expect("the folder can be written");
-    let open = |_: &_, weights: &eval::weights::Weights| match Scripted::load(&weights.files[0]) {
+    let open = |_: &_, weights: &eval::weights::Weights| match Scripted::load(&weights.path) {
         Ok(scripted) => Ok(Arc::new(scripted) as Arc<dyn Backend>),
         Err(mistake) => Err(mistake.to_string()),
     };

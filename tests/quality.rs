@@ -1,6 +1,5 @@
 //! `cargo test --test quality`: one test for each model and case, gated against `golden/`.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
@@ -201,21 +200,19 @@ fn rendered(mistake: &Mistake) -> String {
 }
 
 fn supports(model: &Model, weights: &Weights) -> Result<(), String> {
-    match (model.backend, weights.files.as_slice()) {
-        (BackendKind::Scripted, _) => Ok(()),
-        (_, [file, ..]) => engine::supports(file),
-        (_, []) => Err("there is no file".to_owned()),
+    match model.backend {
+        BackendKind::Scripted => Ok(()),
+        BackendKind::Candle | BackendKind::Server => engine::supports(&weights.path),
     }
 }
 
 fn open(model: &Model, weights: &Weights) -> Result<Arc<dyn Backend>, String> {
-    let file: &Path = weights.files.first().ok_or("there is no file")?;
     match model.backend {
-        BackendKind::Scripted => match Scripted::load(file) {
+        BackendKind::Scripted => match Scripted::load(&weights.path) {
             Ok(scripted) => Ok(Arc::new(scripted)),
             Err(mistake) => Err(rendered(&mistake)),
         },
-        BackendKind::Candle => match engine::open(file, engine::Options::default()) {
+        BackendKind::Candle => match engine::open(&weights.path, engine::Options::default()) {
             Ok(engine) => Ok(Arc::new(engine)),
             Err(error) => Err(error.to_string()),
         },

@@ -35,9 +35,9 @@ fn compare(name: &str) -> Result<Completion, Failed> {
         Err(missing @ NoWeights::NotFetched(..)) => return Ok(Completion::ignored_with(missing.to_string())),
         Err(wrong) => return Err(wrong.to_string().into()),
     };
-    let tokenizer = Tokenizer::open(&weights.files[0])?;
+    let tokenizer = Tokenizer::open(&weights.path)?;
     let expected = json(&format!("{name}.json"))?;
-    let engine = engine::open(&weights.files[0], engine::Options::default()).map_err(|it| it.to_string())?;
+    let engine = engine::open(&weights.path, engine::Options::default()).map_err(|it| it.to_string())?;
     for chat in expected["chats"].as_array().into_iter().flatten() {
         let prompt = engine.prompt(&messages(&chat["messages"])).map_err(|it| it.to_string())?;
         if (&*prompt.text, serde_json::json!(prompt.tokens))

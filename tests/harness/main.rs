@@ -3,6 +3,7 @@
 
 mod accepted;
 mod commands;
+mod folders;
 mod hostile;
 mod mistakes;
 mod names;

@@ -13,12 +13,13 @@ use eval::backend::{
 use crate::checkpoint::Checkpoint;
 use crate::decoder::{Decoder, KeysValues, blocks_of};
 use crate::detokenize::{Detokenizer, Stops};
+use crate::folder::{self, Folder};
 use crate::kernels::{self, pool::Pool};
 use crate::ops::Machine;
 use crate::sampler::Sampler;
 use crate::scheduler::{Event, Job, Scheduler, Task};
 use crate::spec::Spec;
-use crate::template::Template;
+use crate::template::{self, Template};
 use crate::tokenizer::Tokenizer;
 
 /// Raised by hand, only when answers can change.
@@ -86,7 +87,8 @@ struct Loaded {
     time: Duration,
 }
 
-/// Opens a model: reads its files' headers, its tokenizer and its chat template, but no weights.
+/// Opens a model, a GGUF file or a folder of safetensors: reads its files' headers, its tokenizer and its chat
+/// template, but no weights.
 ///
 /// What is damaged, or holds what the engine does not know, is a [`BackendError::Load`].
 pub fn open(path: &Path, options: Options) -> Result<Engine, BackendError> {
@@ -96,12 +98,14 @@ pub fn open(path: &Path, options: Options) -> Result<Engine, BackendError> {
     };
     let mut checkpoint = Checkpoint::open(path).map_err(load)?;
     let spec = checkpoint.spec().clone();
-    let Some(gguf) = checkpoint.metadata() else {
-        return Err(load("only GGUF files have the tokenizer that answers need".to_owned()));
+    let Folder { tokenizer, template } = match checkpoint.metadata() {
+        Some(gguf) => {
+            let tokenizer = Tokenizer::read(gguf, spec.vocabulary).map_err(load)?;
+            let template = gguf.text("tokenizer.chat_template").map_err(|err| load(err.to_string()))?;
+            Folder { tokenizer, template: template.map(|it| Template::new(it.to_owned())) }
+        }
+        None => folder::read(path, Some(spec.vocabulary)).map_err(load)?,
     };
-    let tokenizer = Tokenizer::read(gguf, spec.vocabulary).map_err(load)?;
-    let template = gguf.text("tokenizer.chat_template").map_err(|err| load(err.to_string()))?;
-    let template = template.map(|it| Template::new(it.to_owned()));
     let context = options.context.map_or(spec.context, |it| it.min(spec.context));
     let vocabulary = u32::try_from(spec.vocabulary).unwrap_or(u32::MAX);
     let stop = (0..vocabulary).filter(|it| tokenizer.is_stop(*it)).collect();
@@ -122,7 +126,7 @@ pub fn open(path: &Path, options: Options) -> Result<Engine, BackendError> {
     })
 }
 
-/// Whether [`open`] would take this file; if not, why, in one sentence for people.
+/// Whether [`open`] would take this file or folder; if not, why, in one sentence for people.
 pub fn supports(path: &Path) -> Result<(), String> {
     open(path, Options::default()).map(drop).map_err(|err| err.to_string())
 }
@@ -362,22 +366,7 @@ impl Backend for Engine {
             let tokens = self.encode(&text)?;
             return Ok(Prompt { text, tokens, template: None });
         };
-        // A character of the private use area that occurs nowhere keeps look-alikes apart.
-        let guard = ('\u{e000}'..='\u{f8ff}').find(|&it| {
-            !template.source().contains(it) && !messages.iter().any(|message| message.content.contains(it))
-        });
-        let guard = guard
-            .ok_or_else(|| BackendError::Unsupported("a prompt of all private characters".to_owned()))?;
-        let guarded: Vec<_> = messages
-            .iter()
-            .map(|it| Message {
-                role: it.role,
-                content: self.tokenizer.control().guarded(&it.content, guard),
-            })
-            .collect();
-        let marked = template.render(&guarded, self.tokenizer.begin(), self.tokenizer.end())?;
-        let tokens = self.tokenizer.encode_marked(&marked, guard).map_err(BackendError::Failed)?;
-        let text = marked.replace(guard, "");
+        let (text, tokens) = template::prompt(template, &self.tokenizer, messages)?;
         Ok(Prompt { text, tokens, template: Some(template.digest().to_owned()) })
     }
 

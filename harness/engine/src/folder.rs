@@ -6,6 +6,9 @@
 //! | `tokenizer_config.json`, `special_tokens_map.json` | which tokens begin and end a text; more added tokens; the chat template |
 //! | `generation_config.json`, `config.json` | which tokens end an answer |
 //! | `chat_template.jinja`, `chat_template.json` | the chat template, where it is a file of its own |
+//!
+//! The control token that the chat template writes after the model's turn ends an answer, too, and so do those of
+//! the names in [`ENDS`].
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -29,7 +32,6 @@ const NAMED: [&str; 7] =
 /// What a folder says about text.
 pub(crate) struct Folder {
     pub(crate) tokenizer: Tokenizer,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the engine opens files alone so far"))]
     pub(crate) template: Option<Template>,
 }
 
@@ -51,7 +53,7 @@ pub(crate) fn read(folder: &Path, vocabulary: Option<usize>) -> Result<Folder, S
         write!(digest, "{byte:02x}").expect("a string takes all");
     }
     drop(bytes);
-    let tokenizer = tokenizer(file, &digest, &config, &named, &ends, vocabulary).map_err(fault)?;
+    let mut tokenizer = tokenizer(file, &digest, &config, &named, &ends, vocabulary).map_err(fault)?;
     let template = match bytes_as_text(folder, "chat_template.jinja")? {
         Some(source) => Some(source),
         None => match chat_template(&json(folder, "chat_template.json")?["chat_template"]) {
@@ -59,7 +61,13 @@ pub(crate) fn read(folder: &Path, vocabulary: Option<usize>) -> Result<Folder, S
             None => chat_template(&config["chat_template"]),
         },
     };
-    Ok(Folder { tokenizer, template: template.map(Template::new) })
+    let template = template.map(Template::new);
+    if let Some(end) = template.as_ref().and_then(|it| it.turn_end(&tokenizer))
+        && !tokenizer.is_stop(end)
+    {
+        tokenizer.stops.push(end);
+    }
+    Ok(Folder { tokenizer, template })
 }
 
 /// A template, or the one called `default` of several.

@@ -56,17 +56,32 @@ impl Template {
         begin: &str,
         end: &str,
     ) -> Result<String, BackendError> {
+        self.limited(messages, begin, end, true).map_err(BackendError::Template)
+    }
+
+    /// The control token that it writes where the model's turn ends, if there is one.
+    pub(crate) fn turn_end(&self, tokenizer: &Tokenizer) -> Option<u32> {
+        // Found again whatever is written around it.
+        const ANSWER: &str = "\u{f8ff}";
+        let turn = |role, content: &str| Message { role, content: content.to_owned() };
+        let messages = [turn(Role::User, "a"), turn(Role::Assistant, ANSWER)];
+        // One that refuses such a conversation says so when it is asked.
+        let text = self.limited(&messages, tokenizer.begin(), tokenizer.end(), false).ok()?;
+        let (_, rest) = text.rsplit_once(ANSWER)?;
+        tokenizer.control().at(rest.trim_start()).map(|(id, _)| id)
+    }
+
+    fn limited(&self, messages: &[Message], begin: &str, end: &str, header: bool) -> Result<String, String> {
         // Nested syntax and nested values are walked by recursion.
-        let text = std::thread::scope(|scope| {
-            let run = || self.run(messages, begin, end);
+        std::thread::scope(|scope| {
+            let run = || self.run(messages, begin, end, header);
             let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run);
             let thread = thread.map_err(|err| format!("no thread to run it: {err}"))?;
             thread.join().unwrap_or_else(|_| Err("it made minijinja panic".to_owned()))
-        });
-        text.map_err(BackendError::Template)
+        })
     }
 
-    fn run(&self, messages: &[Message], begin: &str, end: &str) -> Result<String, String> {
+    fn run(&self, messages: &[Message], begin: &str, end: &str, header: bool) -> Result<String, String> {
         let source = source::checked(&self.source)?;
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
@@ -90,7 +105,7 @@ impl Template {
             documents => (),
             bos_token => begin,
             eos_token => end,
-            add_generation_prompt => true,
+            add_generation_prompt => header,
         };
         let text = environment.render_str(&source, values).map_err(|err| {
             // The outer error says only that the call failed; the template's own words are within.
@@ -109,10 +124,6 @@ impl Template {
 
 /// The prompt for these messages as text and as tokens. What looks like a control token in a message's content is
 /// tokenized as text.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the engine has its own copy as long as it opens files alone")
-)]
 pub(crate) fn prompt(
     template: &Template,
     tokenizer: &Tokenizer,

@@ -134,7 +134,7 @@ pub enum Source {
     Packages(Vec<Package>),
     /// An address.
     Url(String),
-    /// A file on this machine.
+    /// A file, or a folder of safetensors, on this machine.
     File(PathBuf),
 }
 
@@ -183,7 +183,7 @@ pub(crate) struct WrittenModels {
 struct WrittenModel {
     /// Where its files can be had, tried in order; each one of `hf` with `files`, `pypi` with `path`, `url`, `file`.
     sources: Option<Vec<Spanned<WrittenSource>>>,
-    /// SHA-256 of its one file (joined, where packages hold parts); absent for hub entries, whose hashes `models.lock` records.
+    /// SHA-256 of its one file (joined, where packages hold parts); absent for folders, and for hub entries, whose hashes `models.lock` records.
     sha256: Option<Spanned<String>>,
     /// Bytes of its weights.
     size: Option<Spanned<u64>>,
@@ -215,7 +215,7 @@ struct WrittenModel {
 struct WrittenSource {
     /// A repository of the hub: `organisation/name@revision`.
     hf: Option<Spanned<String>>,
-    /// Its files, or patterns with `*`.
+    /// Its files, or patterns with `*`; safetensors come with the configuration and tokenizer that lie beside them.
     files: Option<Vec<String>>,
     /// A package, or several whose files are joined: `name==version`.
     pypi: Option<OneOrMany>,
@@ -223,7 +223,7 @@ struct WrittenSource {
     path: Option<OneOrMany>,
     /// An address.
     url: Option<String>,
-    /// A file on this machine, relative to this file.
+    /// A file on this machine, or a folder of safetensors, relative to this file.
     file: Option<String>,
 }
 

@@ -63,10 +63,24 @@ impl Cache {
     }
 }
 
+/// What a checkpoint in a folder has beside its safetensors, by name: with them, all that an answer depends on.
+pub const BESIDE_WEIGHTS: [&str; 8] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "model.safetensors.index.json",
+];
+
 /// Files that are there, with the size that they should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weights {
-    /// The files; the first is the one that a single-file model consists of.
+    /// What is opened: the file that the model consists of, or the folder of all its files.
+    pub path: PathBuf,
+    /// The files.
     pub files: Vec<PathBuf>,
     /// SHA-256 that each of them should have, where it is known.
     pub sha256: Vec<Option<String>>,
@@ -120,6 +134,20 @@ pub enum NoWeights {
         /// What it has.
         found: String,
     },
+    /// A folder is pinned as if it were a file.
+    #[error("{0} is a folder, but `sha256` is of one file: leave it out")]
+    FolderPinned(String),
+    /// A file stands among the fetched ones, and would be read with them.
+    #[error(
+        "{path} is none of the files that models.lock recorded, but would be read: remove it, or name it in `files` \
+         and run `cargo xtask fetch {model}`"
+    )]
+    Unrecorded {
+        /// The model.
+        model: String,
+        /// The file.
+        path: String,
+    },
     /// A file cannot be read.
     #[error("{0}")]
     Unreadable(String),
@@ -140,6 +168,7 @@ pub fn locate(model: &Model, lock: &Lock, cache: &Cache) -> Result<Weights, NoWe
     let mut reason = None;
     for source in &model.sources {
         let found = match source {
+            Source::File(path) if path.is_dir() => folder_weights(model, path),
             Source::File(path) => file_weights(model, path, model.sha256.as_deref()),
             Source::Packages(_) | Source::Url(_) => {
                 let sha256 = model.sha256.as_deref().unwrap_or_default();
@@ -156,10 +185,15 @@ pub fn locate(model: &Model, lock: &Lock, cache: &Cache) -> Result<Weights, NoWe
                     continue;
                 }
                 let sizes = paths.iter().zip(files).map(|(path, it)| check_size(model, path, it.size));
-                sizes.collect::<Result<Vec<_>, _>>().map(|sizes| Weights {
-                    files: paths.clone(),
-                    sha256: files.iter().map(|it| Some(it.sha256.clone())).collect(),
-                    size: sizes.iter().sum(),
+                let sizes = sizes.collect::<Result<Vec<_>, _>>();
+                let path = opened(model, &paths);
+                sizes.and_then(|sizes| only_recorded(model, &path, &paths).map(|()| sizes)).map(|sizes| {
+                    Weights {
+                        path,
+                        files: paths.clone(),
+                        sha256: files.iter().map(|it| Some(it.sha256.clone())).collect(),
+                        size: sizes.iter().sum(),
+                    }
                 })
             }
         };
@@ -199,7 +233,70 @@ fn file_weights(model: &Model, path: &Path, sha256: Option<&str>) -> Result<Weig
     // The size of a scripted model's answers says nothing about weights.
     let wanted = model.size.filter(|_| model.backend == BackendKind::Candle);
     let size = check_size(model, path, wanted.unwrap_or(metadata.len()))?;
-    Ok(Weights { files: vec![path.to_owned()], sha256: vec![sha256.map(str::to_owned)], size })
+    let (files, sha256) = (vec![path.to_owned()], vec![sha256.map(str::to_owned)]);
+    Ok(Weights { path: path.to_owned(), files, sha256, size })
+}
+
+/// A folder of this machine. What else lies in it is no part of the model.
+fn folder_weights(model: &Model, folder: &Path) -> Result<Weights, NoWeights> {
+    if model.sha256.is_some() {
+        return Err(NoWeights::FolderPinned(folder.display().to_string()));
+    }
+    let files = files_of(folder).map_err(|error| unreadable(folder, &error))?;
+    let length = |it: &PathBuf| it.metadata().map(|it| it.len()).map_err(|error| unreadable(it, &error));
+    let size = files.iter().map(length).sum::<Result<_, _>>()?;
+    Ok(Weights { path: folder.to_owned(), sha256: vec![None; files.len()], files, size })
+}
+
+/// The files of a checkpoint's folder, by name: its safetensors, and [`BESIDE_WEIGHTS`]. One file of all weights goes
+/// before shards.
+///
+/// # Errors
+/// What the system says of the folder.
+pub fn files_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let whole = folder.join("model.safetensors").exists();
+    let mut files = Vec::new();
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|it| it.to_str()) else { continue };
+        let weights = if whole { name == "model.safetensors" } else { has_ending(&path, "safetensors") };
+        if weights || BESIDE_WEIGHTS.contains(&name) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|it| it.eq_ignore_ascii_case(ending))
+}
+
+/// What is opened of several files.
+fn opened(model: &Model, files: &[PathBuf]) -> PathBuf {
+    let gguf = files.iter().find(|it| has_ending(it, "gguf"));
+    let one = match files {
+        [only] => Some(only),
+        // A script has nothing beside it.
+        [first, ..] if model.backend == BackendKind::Scripted => Some(first),
+        _ => gguf,
+    };
+    let config = files.iter().find(|it| it.ends_with("config.json"));
+    let folder = || config.or(files.first()).and_then(|it| it.parent()).map(Path::to_owned);
+    one.cloned().or_else(folder).unwrap_or_default()
+}
+
+/// Other clients of the hub's cache may have put more files into a folder: none of them may change an answer.
+fn only_recorded(model: &Model, folder: &Path, recorded: &[PathBuf]) -> Result<(), NoWeights> {
+    let whole = ["model.safetensors"];
+    let read = BESIDE_WEIGHTS.iter().chain(&whole).map(|it| folder.join(it));
+    match read.into_iter().find(|it| it.exists() && !recorded.contains(it)) {
+        Some(path) => {
+            let (model, path) = (model.name.clone(), path.display().to_string());
+            Err(NoWeights::Unrecorded { model, path })
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_size(model: &Model, path: &Path, wanted: u64) -> Result<u64, NoWeights> {

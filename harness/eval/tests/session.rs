@@ -4,7 +4,6 @@
     reason = "clippy's exception for tests leaves out the functions that they share"
 )]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -80,7 +79,7 @@ fn run(models: usize, open: fn(&str) -> Result<(), String>) -> (Vec<Told>, usize
         move |model: &eval::model::Model, weights: &eval::weights::Weights| {
             open(&model.name)?;
             most.fetch_max(there.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            let scripted = Scripted::load(Path::new(&weights.files[0])).map_err(|it| it.to_string())?;
+            let scripted = Scripted::load(&weights.path).map_err(|it| it.to_string())?;
             Ok(Arc::new(Counted { scripted, there: Arc::clone(&there) }) as Arc<dyn Backend>)
         }
     };

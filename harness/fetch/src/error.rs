@@ -202,6 +202,9 @@ pub enum SourceError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// A folder is pinned as if it were a file.
+    #[error("{0} is a folder, but `sha256` is of one file: leave it out")]
+    FolderPinned(String),
     /// A file of this machine is not there.
     #[error("there is no file {0}")]
     Missing(String),

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 
 use eval::lock::{Locked, LockedFile};
 use eval::model::{Model, Source};
+use eval::weights::BESIDE_WEIGHTS;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache as HubCache, Repo, RepoType};
 
@@ -108,7 +109,10 @@ fn cached(
     }
     let mut there = Vec::new();
     names_below(&folder.join("snapshots").join(&commit), "", &mut there);
+    // A file that was recorded and is gone must be missed.
+    there.extend(recorded.iter().flat_map(|it| &it.files).map(|it| it.name.clone()));
     there.sort();
+    there.dedup();
     let files = expand(asked, &there).ok()?.into_iter().map(|name| {
         let path = run.cache.hub_file(asked.repo, &commit, &name);
         let wanted = recorded_file(recorded, &name).map(|it| it.sha256.as_str());
@@ -134,7 +138,7 @@ fn names_below(folder: &Path, prefix: &str, names: &mut Vec<String>) {
     }
 }
 
-/// The files that the patterns mean, in the patterns' order.
+/// The files that the patterns mean, in the patterns' order; and all that safetensors need beside them.
 fn expand(asked: &Asked<'_>, there: &[String]) -> Result<Vec<String>, SourceError> {
     let mut names: Vec<String> = Vec::new();
     for pattern in asked.patterns {
@@ -151,6 +155,13 @@ fn expand(asked: &Asked<'_>, there: &[String]) -> Result<Vec<String>, SourceErro
                 names.push(name.clone());
             }
         }
+    }
+    // With what lies beside them, which many repositories have only a part of.
+    let weights = names.iter().find(|it| it.ends_with(".safetensors")).cloned();
+    if let Some(weights) = weights {
+        let folder = weights.rfind('/').map_or("", |it| &weights[..=it]);
+        let beside = BESIDE_WEIGHTS.iter().map(|it| format!("{folder}{it}"));
+        names.extend(beside.filter(|it| there.contains(it) && !names.contains(it)).collect::<Vec<_>>());
     }
     Ok(names)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use eval::lock::{Lock, Locked, LockedFile};
 use eval::model::{Model, Source};
-use eval::weights::{Cache, file_name};
+use eval::weights::{Cache, file_name, files_of};
 
 use crate::error::{SourceError, is_plain};
 use crate::hub::fits;
@@ -22,6 +22,9 @@ pub(crate) struct Present {
 pub(crate) fn present(model: &Model, lock: &Lock, cache: &Cache, progress: &dyn Progress) -> Option<Present> {
     let recorded = lock.models.get(&model.name);
     model.sources.iter().find_map(|source| match source {
+        Source::File(path) if path.is_dir() && model.sha256.is_none() => {
+            Some(Present { files: files_of(path).ok()?, locked: None })
+        }
         Source::File(path) => {
             check(model, path, Wanted::of(model), progress).ok()?;
             Some(Present { files: vec![path.clone()], locked: None })
@@ -72,6 +75,9 @@ pub(crate) fn present(model: &Model, lock: &Lock, cache: &Cache, progress: &dyn 
 
 /// Why a file of this machine will not do.
 pub(crate) fn wrong_file(model: &Model, path: &Path, progress: &dyn Progress) -> SourceError {
+    if path.is_dir() && model.sha256.is_some() {
+        return SourceError::FolderPinned(path.display().to_string());
+    }
     match check(model, path, Wanted::of(model), progress) {
         Err(SourceError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
             SourceError::Missing(path.display().to_string())

@@ -209,6 +209,28 @@ fn what_the_configuration_says() {
     assert!(none.template.is_none());
 }
 
+/// As a template writes it after the model's turn, whatever it is called and whoever else names it.
+#[rstest]
+#[case::at_once("{{ m.content }}<|fin|>\n", true)]
+#[case::after_a_space("{{ m.content }} <|fin|>", true)]
+#[case::trimmed("{{ m.content | trim }}<|fin|>", true)]
+#[case::of_the_next_turn_only("{{ m.content }}\n", false)]
+#[case::after_a_word("{{ m.content }}.<|fin|>", false)]
+#[case::that_fails("{{ raise_exception('no') }}<|fin|>", false)]
+fn the_token_that_ends_a_turn(#[case] turn: &str, #[case] ends: bool) {
+    let mut value = fixture("tokenizers/byte-level/tokenizer.json");
+    let added = value["added_tokens"].as_array_mut().unwrap();
+    let id = added.iter().map(|it| it["id"].as_u64().unwrap()).max().unwrap() + 1;
+    added.push(json!({ "id": id, "content": "<|fin|>", "special": true }));
+    let template = format!(
+        "{{% for m in messages %}}{turn}{{% endfor %}}{{% if add_generation_prompt %}}<|fin|>{{% endif %}}"
+    );
+    let folder =
+        changed("byte-level", &[("tokenizer.json", value.to_string()), ("chat_template.jinja", template)]);
+    let tokenizer = folder::read(folder.path(), None).unwrap().tokenizer;
+    assert_eq!(tokenizer.is_stop(u32::try_from(id).unwrap()), ends);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

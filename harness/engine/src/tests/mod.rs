@@ -12,6 +12,7 @@ mod hostile;
 mod peers;
 mod published;
 mod sampler;
+mod served;
 mod templates;
 mod text;
 mod words;

@@ -211,6 +211,51 @@ fn files_of_a_folder() {
     assert_eq!(world.lock().models["m"].files[0].name, "sub/m-3.gguf");
 }
 
+/// Safetensors come with all that is beside them, whichever of it the repository has.
+#[rstest]
+#[case::at_the_top("", "[\"model-*.safetensors\"]")]
+#[case::below("sub/", "[\"sub/*.safetensors\"]")]
+fn safetensors_come_with_what_they_need(#[case] folder: &str, #[case] patterns: &str) {
+    let (mut world, server, shared) = hub();
+    let needed = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+        "model.safetensors.index.json",
+    ];
+    let needed = needed.map(|it| format!("{folder}{it}"));
+    {
+        let mut repo = shared.lock().unwrap();
+        let files = repo.commits.get_mut("c1").unwrap();
+        for (index, name) in needed.iter().enumerate() {
+            files.insert(name.clone(), vec![7; 100 + index]);
+        }
+        for name in ["README.md", "vocab.json", "pytorch_model.bin", "other/tokenizer.json"] {
+            files.insert(name.to_owned(), vec![1; 50]);
+        }
+    }
+    let entry = format!("sources: [{{ hf: org/model@main, files: {patterns} }}]");
+    world.fetch(&entry).unwrap();
+    let locked = world.lock().models["m"].clone();
+    assert_eq!(locked.files.iter().map(|it| it.name.clone()).collect::<Vec<_>>(), needed);
+    assert_eq!(locked.format, "safetensors");
+    assert!(matches!(world.fetch(&entry).unwrap(), Fetched::Already { .. }));
+    // Without a network, none of them is forgotten.
+    world.options.offline = true;
+    let missing = world.cache().hub_file("org/model", "c1", &needed[4]);
+    let bytes = std::fs::read(&missing).unwrap();
+    std::fs::remove_file(&missing).unwrap();
+    let asked = server.asked().len();
+    assert!(matches!(world.reason(&entry), SourceError::Offline(_)));
+    std::fs::write(missing, bytes).unwrap();
+    assert!(matches!(world.fetch(&entry).unwrap(), Fetched::Already { .. }));
+    assert_eq!((world.lock().models["m"].clone(), server.asked().len()), (locked, asked));
+}
+
 #[test]
 fn a_gated_repository() {
     let shared = Shared::default();

@@ -1,0 +1,126 @@
+//! Models in folders of safetensors, answered by the engine.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::place::Place;
+
+const MODELS: &str = "
+version: 1
+defaults: { family: none, class: small }
+models:
+  tiny: { sources: [{ file: checkpoint }], context: 200 }
+";
+
+/// One answer as text, one by likelihood; whatever the tiny model says, it passes.
+const CASES: &str = "
+version: 1
+defaults: { limits: { max_tokens: 8 }, threshold: 0 }
+cases:
+  - id: text
+    prompt: What is 2 + 2?
+    grade: { length: { max_chars: 1000 } }
+  - id: choice
+    prompt: Is the sky blue?
+    grade: { choice: { answer: A, options: { A: yes, B: no }, by: likelihood } }
+";
+
+/// The files of a checkpoint with a tokenizer, as they are published.
+fn files() -> Vec<PathBuf> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut files = Vec::new();
+    for folder in ["checkpoints/llama-3", "tokenizers/small"] {
+        for entry in fixtures.join(folder).read_dir().expect("the fixtures are there") {
+            let path = entry.expect("the fixtures can be read").path();
+            if !path.ends_with("reference.safetensors") && !path.ends_with("expected.json") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A place whose model is a folder.
+fn place() -> Place {
+    let place = Place::new().write("models.yaml", MODELS).write("cases/words/small.yaml", CASES);
+    for file in files() {
+        let name = file.file_name().and_then(|it| it.to_str()).expect("names here are ASCII");
+        place.put(&format!("checkpoint/{name}"), std::fs::read(&file).expect("the fixtures can be read"));
+    }
+    place
+}
+
+#[test]
+fn a_folder_answers() {
+    let place = place();
+    place.run(&[]).passed();
+    assert_eq!(place.totals(), [2, 0, 0, 0]);
+    assert_eq!(place.accept(), 1);
+    place.run(&[]).passed().says("2 same");
+    place.xtask(&["fetch", "tiny"]).says("tiny: is there, and right");
+}
+
+/// What the model is known by covers every file that answers depend on, and no other.
+#[test]
+fn every_file_of_a_folder_counts() {
+    let place = place();
+    let known = |place: &Place| {
+        place.run(&[]);
+        let newest = "SELECT sha256 FROM model ORDER BY run DESC LIMIT 1";
+        place.store().query_row(newest, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    let before = known(&place);
+    place.put("checkpoint/README.md", "A model.");
+    place.put("checkpoint/pytorch_model.bin", "its pickles");
+    assert_eq!(known(&place), before);
+    let config = place.text("checkpoint/generation_config.json");
+    place.put("checkpoint/generation_config.json", format!("{config} "));
+    assert_ne!(known(&place), before);
+}
+
+#[test]
+fn a_folder_that_lacks_something_is_ignored_with_the_reason() {
+    let place = place();
+    std::fs::remove_file(place.path("checkpoint/tokenizer.json")).unwrap();
+    place.run(&[]).passed().says("no tokenizer.json");
+    std::fs::remove_file(place.path("checkpoint/model.safetensors")).unwrap();
+    place.run(&[]).passed().says("holds neither model.safetensors nor model.safetensors.index.json");
+}
+
+#[test]
+fn a_folder_has_no_hash_of_its_own() {
+    let place = place();
+    place.edit("models.yaml", "context: 200", &format!("sha256: {}", "a".repeat(64)));
+    let message = "is a folder, but `sha256` is of one file: leave it out";
+    place.run(&[]).failed().says(message);
+    place.xtask(&["fetch", "tiny"]).refused().says(message);
+}
+
+/// A repository of the hub, fetched: its files are links in the folder of its commit.
+#[test]
+fn a_repository_answers() {
+    let place = place();
+    place.run(&[]).passed();
+    assert_eq!(place.accept(), 1);
+    let snapshot = ".cache/huggingface/hub/models--o--m/snapshots/c1";
+    let mut lock = "version: 1\nmodels:\n  tiny:\n    source: hf o/m@main\n    revision: c1\n    \
+                    format: safetensors\n    files:\n"
+        .to_owned();
+    std::fs::create_dir_all(place.path(snapshot)).unwrap();
+    for file in files() {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        std::os::unix::fs::symlink(&file, place.path(&format!("{snapshot}/{name}"))).unwrap();
+        let hash = eval::weights::sha256_of(&file).unwrap();
+        let size = file.metadata().unwrap().len();
+        writeln!(lock, "      - {{ name: {name}, sha256: {hash}, size: {size} }}").unwrap();
+    }
+    place.put("models.lock", lock);
+    place.edit("models.yaml", "{ file: checkpoint }", "{ hf: o/m@main, files: [model.safetensors] }");
+    place.run(&[]).passed().says("2 same");
+    place.xtask(&["fetch", "tiny"]).says("tiny: is there, and right");
+
+    // Another client of the cache brought a file that would change what the model reads.
+    place.put(&format!("{snapshot}/special_tokens_map.json"), "{}");
+    place.run(&[]).failed().says("is none of the files that models.lock recorded, but would be read");
+}
