@@ -57,9 +57,9 @@ fn measure(criterion: &mut Criterion, model: &Model, weights: &Weights, short: b
     let before = meter.read();
     let mut group = criterion.benchmark_group(&model.name);
     group.sampling_mode(SamplingMode::Flat);
-    group.bench_function("load", |bencher| bencher.iter_with_large_drop(|| open(weights)));
+    group.bench_function("load", |bencher| bencher.iter_with_large_drop(|| open(model, weights)));
     let loaded = machine::peak_memory();
-    let backend = open(weights);
+    let backend = open(model, weights);
     let mut tokens = 0;
     for count in PROMPTS.into_iter().take(if short { 1 } else { 2 }) {
         let request = generate(&*backend, count, 1);
@@ -107,9 +107,9 @@ fn measure(criterion: &mut Criterion, model: &Model, weights: &Weights, short: b
     }
 }
 
-fn open(weights: &Weights) -> Arc<dyn Backend> {
+fn open(model: &Model, weights: &Weights) -> Arc<dyn Backend> {
     // A prompt that was read before must be read again: what is found in a cache is no speed.
-    let options = engine::Options { cold: true, ..engine::Options::default() };
+    let options = engine::Options { cold: true, ..engine::Options::of(model) };
     let opened = engine::open(&weights.path, options).and_then(|engine| engine.load().map(|()| engine));
     Arc::new(opened.unwrap_or_else(|error| refuse(&error.to_string())))
 }

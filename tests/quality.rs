@@ -212,7 +212,7 @@ fn open(model: &Model, weights: &Weights) -> Result<Arc<dyn Backend>, String> {
             Ok(scripted) => Ok(Arc::new(scripted)),
             Err(mistake) => Err(rendered(&mistake)),
         },
-        BackendKind::Candle => match engine::open(&weights.path, engine::Options::default()) {
+        BackendKind::Candle => match engine::open(&weights.path, engine::Options::of(model)) {
             Ok(engine) => Ok(Arc::new(engine)),
             Err(error) => Err(error.to_string()),
         },

@@ -97,6 +97,44 @@ fn a_folder_has_no_hash_of_its_own() {
     place.xtask(&["fetch", "tiny"]).refused().says(message);
 }
 
+/// Computed in another way, a model is gated by no golden of the first, and changes none.
+#[test]
+fn goldens_of_other_numerics_never_mix() {
+    let place = place();
+    let standings = |place: &Place| {
+        let run = "SELECT max(id) FROM run";
+        let one = format!("SELECT DISTINCT numerics || ': ' || standing FROM trial WHERE run = ({run})");
+        place.store().query_row(&one, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    place.run(&[]).passed();
+    assert_eq!(place.accept(), 1);
+    let golden = place.text("golden/words/small@tiny.snap");
+    place.edit("models.yaml", "context: 200", "numerics: f32");
+    place.run(&[]).passed().says("2 undecided");
+    assert_eq!(place.files(".snap.new").len(), 0);
+    assert!(standings(&place).ends_with(" cpu-f32: golden of other numerics"), "{}", standings(&place));
+    // Accepted by hand, it is of these numerics alone.
+    place.xtask(&["bless", "text"]).passed();
+    let mixed = place.text("golden/words/small@tiny.snap");
+    assert_eq!((mixed.matches("cpu-f32").count(), mixed.matches(" cpu\"").count()), (1, 1), "{mixed}");
+    place.run(&["--exact", "words/small/text::tiny"]).passed().says("1 same");
+    place.run(&["--exact", "words/small/choice::tiny"]).passed().says("1 undecided");
+    place.edit("models.yaml", "numerics: f32", "numerics: auto");
+    place.run(&["--exact", "words/small/text::tiny"]).passed().says("1 undecided");
+    place.put("golden/words/small@tiny.snap", golden);
+    place.run(&[]).passed().says("2 same");
+    assert!(standings(&place).ends_with(" cpu: golden"), "{}", standings(&place));
+}
+
+/// The entry's context is the engine's.
+#[test]
+fn what_does_not_fit_the_entrys_context_is_an_error() {
+    let place = place();
+    place.edit("models.yaml", "context: 200", "context: 10");
+    place.run(&["text"]).failed().says("but the context holds 10");
+    assert_eq!(place.totals(), [0, 0, 1, 0]);
+}
+
 /// A repository of the hub, fetched: its files are links in the folder of its commit.
 #[test]
 fn a_repository_answers() {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use eval::backend::{
     Backend, BackendError, Chunk, Finish, Generate, Message, Numerics, Prompt, Request, Score, StopReason,
 };
+use eval::model::{Arithmetic, Model};
 
 use crate::checkpoint::Checkpoint;
 use crate::decoder::{Decoder, KeysValues, blocks_of};
@@ -43,6 +44,17 @@ pub struct Options {
     pub cache: Option<usize>,
     /// Computes every prompt from its first token, also where another began alike: for measurements.
     pub cold: bool,
+}
+
+impl Options {
+    /// What a model's entry says.
+    pub fn of(model: &Model) -> Self {
+        Self {
+            context: model.context.map(|it| it as usize),
+            dense: model.numerics == Arithmetic::F32,
+            ..Self::default()
+        }
+    }
 }
 
 /// Bytes of memory that a model needs.

@@ -46,6 +46,8 @@ pub struct Model {
     pub parameters: Option<u64>,
     /// What a KV cache holds for each token.
     pub shape: Option<Shape>,
+    /// How its answers are computed.
+    pub numerics: Arithmetic,
     /// Words to select models by.
     pub tags: Vec<String>,
     /// A licence that must be accepted before fetching.
@@ -66,6 +68,17 @@ pub enum BackendKind {
     Scripted,
     /// A server that speaks HTTP.
     Server,
+}
+
+/// How a model's answers are computed. Goldens hold for one of these only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// As fast as the weights allow: quantized ones are multiplied by activations of eight bits; keys and values have 16.
+    #[default]
+    Auto,
+    /// In `f32` throughout: slower, for comparisons.
+    F32,
 }
 
 /// How large a model is.
@@ -199,6 +212,8 @@ struct WrittenModel {
     parameters: Option<u64>,
     /// What the KV cache depends on.
     shape: Option<Shape>,
+    /// How its answers are computed: `auto`, as fast as its weights allow, or `f32`, with nothing rounded below that.
+    numerics: Option<Spanned<Arithmetic>>,
     /// Words to select models by.
     tags: Option<Vec<String>>,
     /// A licence that must be accepted before fetching.
@@ -472,6 +487,12 @@ fn check(
             mistakes.push(mistake(format!("`{name}` is at least 1"), span));
         }
     }
+    if let Some(numerics) = &written.numerics
+        && numerics.value == Arithmetic::F32
+        && backend != BackendKind::Candle
+    {
+        mistakes.push(mistake("`numerics: f32` is for models of the local engine", numerics.span));
+    }
     if let Some(price) = &written.price {
         let Price { per_hour, input, output } = price.value;
         let given = [per_hour, input, output];
@@ -501,6 +522,7 @@ fn check(
         context: written.context.map(|it| it.value),
         parameters: written.parameters,
         shape: written.shape,
+        numerics: written.numerics.map(|it| it.value).unwrap_or_default(),
         tags: written.tags.unwrap_or_default(),
         terms: written.terms,
         price: written.price.map(|it| it.value),

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::lock::Lock;
-use crate::model::{BackendKind, Model, Source};
+use crate::model::{Arithmetic, BackendKind, Model, Source};
 
 /// The folder that fetched files live in.
 #[derive(Clone, Debug)]
@@ -379,7 +379,11 @@ pub fn bytes(count: u64) -> String {
 ///
 /// `None` where neither size nor number of weights is known.
 pub fn memory_needed(model: &Model) -> Option<u64> {
-    let weights = model.size.or_else(|| model.parameters.map(|it| 2 * it))?;
+    let stored = model.size.or_else(|| model.parameters.map(|it| 2 * it));
+    let weights = match (model.numerics, model.parameters) {
+        (Arithmetic::F32, Some(parameters)) => stored.unwrap_or(0).max(4 * parameters),
+        _ => stored?,
+    };
     let cache = match (model.shape, model.context) {
         (Some(shape), Some(context)) => {
             // Keys and values, two bytes each.
