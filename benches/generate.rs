@@ -135,6 +135,7 @@ fn generate(backend: &dyn Backend, tokens: u32, max_tokens: u32) -> Request {
         max_tokens,
         stop: Vec::new(),
         ignore_eos: true,
+        logprobs: None,
     })
 }
 

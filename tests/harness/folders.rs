@@ -126,6 +126,26 @@ fn goldens_of_other_numerics_never_mix() {
     assert!(standings(&place).ends_with(" cpu: golden"), "{}", standings(&place));
 }
 
+/// What a case asks for beside its answers is stored, and changes none.
+#[test]
+fn logprobs_are_kept_where_a_case_asks() {
+    let place = place();
+    place.run(&["text"]).passed();
+    assert_eq!(place.accept(), 1);
+    let kept = |query: &str| {
+        place.count(&format!("SELECT {query} FROM trial WHERE run = (SELECT max(id) FROM run)"))
+    };
+    assert_eq!(kept("json_extract(response, '$.logprobs') IS NULL"), 1);
+    place.edit("cases/words/small.yaml", "threshold: 0 }", "threshold: 0, sampling: { logprobs: 2 } }");
+    place.run(&["text"]).passed().says("1 same");
+    assert_eq!(
+        kept("json_array_length(response, '$.logprobs')"),
+        kept("json_extract(response, '$.output_tokens')")
+    );
+    assert_eq!(kept("json_array_length(response, '$.logprobs[0].top')"), 2);
+    assert_eq!(kept("json_extract(response, '$.logprobs[0].chosen.logprob') < 0"), 1);
+}
+
 /// The entry's context is the engine's.
 #[test]
 fn what_does_not_fit_the_entrys_context_is_an_error() {

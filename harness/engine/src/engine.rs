@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use eval::backend::{
     Backend, BackendError, Chunk, Finish, Generate, Message, Numerics, Prompt, Request, Score, StopReason,
+    TokenLogprob, TokenLogprobs,
 };
 use eval::model::{Arithmetic, Model};
 
@@ -18,7 +19,7 @@ use crate::folder::{self, Folder};
 use crate::kernels::{self, pool::Pool};
 use crate::ops::Machine;
 use crate::sampler::Sampler;
-use crate::scheduler::{Event, Job, Scheduler, Task};
+use crate::scheduler::{Chosen, Event, Job, Likely, Scheduler, Task};
 use crate::spec::Spec;
 use crate::template::{self, Template};
 use crate::tokenizer::Tokenizer;
@@ -257,18 +258,22 @@ impl Engine {
             return Ok(finish);
         }
         let stop = if request.ignore_eos { Arc::default() } else { Arc::clone(&self.stop) };
-        let task =
-            Task::Generate { sampler, max_tokens: request.max_tokens as usize, stop: Arc::clone(&stop) };
+        let task = Task::Generate {
+            sampler,
+            max_tokens: request.max_tokens as usize,
+            stop: Arc::clone(&stop),
+            logprobs: request.logprobs.map(|it| it as usize),
+        };
         let answers = self.submit(tokens, task)?;
         let mut detokenizer = Detokenizer::new(&self.tokenizer);
         let mut stops = Stops::new(&request.stop);
         loop {
-            let (token, at) = match next(&answers)? {
+            let Chosen { token, at, logprobs } = match next(&answers)? {
                 Event::Started(at) => {
                     finish.started = at;
                     continue;
                 }
-                Event::Token(token, at) => (token, at),
+                Event::Token(chosen) => chosen,
                 Event::Scored(_) => continue,
                 Event::Failed(reason) => return Err(BackendError::Failed(reason)),
             };
@@ -288,7 +293,8 @@ impl Engine {
             }
             // The token that ends the turn is no output; it may release text that was held back.
             if !ended || !text.is_empty() {
-                on_chunk(Chunk { text: &text, tokens: u32::from(!ended), at });
+                let logprobs = logprobs.filter(|_| !ended).map(|it| self.named(token, it));
+                on_chunk(Chunk { text: &text, tokens: u32::from(!ended), at, logprobs: logprobs.as_slice() });
             }
             if met || last {
                 finish.reason = match (met, ended) {
@@ -343,7 +349,7 @@ impl Engine {
                 match next(&answers)? {
                     Event::Started(at) => started = started.or(Some(at)),
                     Event::Scored(likelihood) => break likelihoods.push(likelihood),
-                    Event::Token(..) => {}
+                    Event::Token(_) => {}
                     Event::Failed(reason) => return Err(BackendError::Failed(reason)),
                 }
             }
@@ -355,6 +361,12 @@ impl Engine {
             output_tokens: 0,
             likelihoods,
         })
+    }
+
+    /// A token's log-probability and the likeliest tokens, with their texts.
+    fn named(&self, token: u32, (logprob, top): Likely) -> TokenLogprobs {
+        let named = |(id, logprob)| TokenLogprob { text: self.tokenizer.text(id), id: Some(id), logprob };
+        TokenLogprobs { chosen: named((token, logprob)), top: top.into_iter().map(named).collect() }
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>, BackendError> {

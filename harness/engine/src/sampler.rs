@@ -153,7 +153,6 @@ impl<'a> Logprobs<'a> {
     }
 
     /// Of the `count` likeliest tokens, the likeliest first, equals in order of id.
-    #[cfg_attr(not(test), expect(dead_code, reason = "requests cannot ask for it yet"))]
     pub(crate) fn top(&self, count: usize) -> Vec<(u32, f64)> {
         if count == 0 {
             return Vec::new();

@@ -39,6 +39,8 @@ pub(crate) enum Task {
         max_tokens: usize,
         /// Tokens that end the answer.
         stop: Arc<HashSet<u32>>,
+        /// Tells how likely each token is, and this many of the likeliest.
+        logprobs: Option<usize>,
     },
     /// How likely the tokens are, from this index on.
     Score {
@@ -62,13 +64,26 @@ pub(crate) struct Job {
 pub(crate) enum Event {
     /// Work on it began.
     Started(Instant),
-    /// The next token, and when it was chosen. The one that ends the answer comes too.
-    Token(u32, Instant),
+    /// The next token. The one that ends the answer comes too.
+    Token(Chosen),
     /// The end of a [`Task::Score`].
     Scored(Likelihood),
     /// It cannot be answered; the reason in words.
     Failed(String),
 }
+
+/// A token that was chosen.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) token: u32,
+    /// When it was chosen.
+    pub(crate) at: Instant,
+    /// How likely it was, where that was asked for.
+    pub(crate) logprobs: Option<Likely>,
+}
+
+/// A token's log-probability, and the likeliest tokens with theirs.
+pub(crate) type Likely = (f64, Vec<(u32, f64)>);
 
 /// The thread that runs the decoder.
 pub(crate) struct Scheduler {
@@ -202,9 +217,16 @@ impl Sequence {
     /// What the logits after the token at an index say.
     fn read(&self, path: Path, index: usize, logits: &[f32]) -> Result<Read, String> {
         match &self.task {
-            Task::Generate { sampler, .. } => {
+            Task::Generate { sampler, logprobs, .. } => {
                 let (prompt, output) = self.tokens.split_at(self.prompt);
-                sampler.sample(logits, prompt, output).map(Read::Next).map_err(|error| error.to_string())
+                let next = sampler.sample(logits, prompt, output).and_then(|token| {
+                    let beside = |count| {
+                        let of = Logprobs::of(path, logits)?;
+                        Ok((of.of_token(token).expect("a token of these logits"), of.top(count)))
+                    };
+                    Ok(Read::Next { token, logprobs: logprobs.map(beside).transpose()? })
+                });
+                next.map_err(|error| error.to_string())
             }
             Task::Score { .. } => {
                 let target = self.tokens[index + 1];
@@ -219,13 +241,13 @@ impl Sequence {
     /// Goes on by what was read after the token at an index.
     fn take(&mut self, index: usize, read: Result<Read, String>) {
         match read {
-            Ok(Read::Next(token)) => {
+            Ok(Read::Next { token, logprobs }) => {
                 self.tokens.push(token);
                 if let Task::Generate { max_tokens, stop, .. } = &self.task {
                     let full = self.tokens.len() - self.prompt >= *max_tokens;
                     self.ended = full || stop.contains(&token);
                 }
-                self.tell(Event::Token(token, now()));
+                self.tell(Event::Token(Chosen { token, at: now(), logprobs }));
             }
             Ok(Read::Target { logprob, greedy }) => {
                 self.likelihood.logprob += logprob;
@@ -243,8 +265,8 @@ impl Sequence {
 
 /// What a row of logits says.
 enum Read {
-    /// The next token.
-    Next(u32),
+    /// The next token, as [`Chosen`].
+    Next { token: u32, logprobs: Option<Likely> },
     /// Of the token that is scored.
     Target { logprob: f64, greedy: bool },
 }

@@ -285,6 +285,16 @@ impl Tokenizer {
         Ok(())
     }
 
+    /// A token by itself, for people: a control token's name, else its text.
+    pub(crate) fn text(&self, token: u32) -> String {
+        if self.kinds.get(token as usize) == Some(&Kind::Control) {
+            return self.tokens[token as usize].clone();
+        }
+        let mut bytes = Vec::new();
+        self.bytes(token, &mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Appends the bytes that a token stands for; control tokens stand for none.
     ///
     /// Tokens are pieces of bytes, not of characters: see [`Detokenizer`](crate::detokenize::Detokenizer).

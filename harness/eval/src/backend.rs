@@ -101,6 +101,8 @@ pub struct Generate {
     pub stop: Vec<String>,
     /// Goes on past the model's own end of turn, to [`Generate::max_tokens`]: for measuring speed.
     pub ignore_eos: bool,
+    /// Tells how likely each token was, and this many of the likeliest in its place; `None` tells nothing.
+    pub logprobs: Option<u32>,
 }
 
 /// A request for log-probabilities.
@@ -156,6 +158,27 @@ impl Sampling {
     }
 }
 
+/// A token, and how likely it is where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// Its text, of a control token the name; U+FFFD where its bytes are only a part of a character.
+    pub text: String,
+    /// Its number in the vocabulary; `None` where a server keeps it to itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
+    /// The natural logarithm of its probability among all tokens, before penalties, temperature and cuts.
+    pub logprob: f64,
+}
+
+/// How likely a token of an answer was, and what could have stood in its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprobs {
+    /// The token of the answer.
+    pub chosen: TokenLogprob,
+    /// The likeliest, as many as were asked for, the likeliest first.
+    pub top: Vec<TokenLogprob>,
+}
+
 /// Text that came in one piece: one token from the engine, perhaps more from a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk<'a> {
@@ -165,6 +188,8 @@ pub struct Chunk<'a> {
     pub tokens: u32,
     /// When it was produced.
     pub at: Instant,
+    /// One for each token that came; empty unless [`Generate::logprobs`] asks.
+    pub logprobs: &'a [TokenLogprobs],
 }
 
 /// Why generation ended.

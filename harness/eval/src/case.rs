@@ -67,6 +67,8 @@ pub struct Case {
     pub sampling: Sampling,
     /// How often each variant is asked, each time with another seed.
     pub repeats: u32,
+    /// Keeps how likely each token of the answer was, beside this many of the likeliest. It changes no answer.
+    pub logprobs: Option<u32>,
     /// The most tokens of an answer.
     pub max_tokens: u32,
     /// Strings that end an answer.
@@ -461,7 +463,7 @@ fn read_case(
     {
         mistakes.push(mistake("a threshold lies between 0 and 1", threshold.span));
     }
-    let (sampling, repeats) = sampling::check(&written.sampling, &defaults.sampling, mistakes);
+    let (sampling, repeats, logprobs) = sampling::check(&written.sampling, &defaults.sampling, mistakes);
     let max_tokens = written.limits.max_tokens.or(defaults.limits.max_tokens);
     if let Some(max_tokens) = max_tokens
         && max_tokens.value == 0
@@ -491,6 +493,7 @@ fn read_case(
         threshold: threshold.map_or(1.0, |it| it.value),
         sampling,
         repeats,
+        logprobs,
         max_tokens: max_tokens.map_or(MAX_TOKENS, |it| it.value),
         stop: stop.map(|it| it.iter().map(|it| it.value.clone()).collect()).unwrap_or_default(),
         models,

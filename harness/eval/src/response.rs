@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, BackendError, Likelihood, Request, StopReason};
+use crate::backend::{Backend, BackendError, Likelihood, Request, StopReason, TokenLogprobs};
 
 /// What came back from a model, and when.
 ///
@@ -27,6 +27,9 @@ pub struct Response {
     pub ended: Duration,
     /// Of the continuations that were asked for.
     pub likelihoods: Vec<Likelihood>,
+    /// Of the tokens produced, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprobs>,
 }
 
 /// Tokens that arrived together.
@@ -44,8 +47,10 @@ pub fn ask(backend: &dyn Backend, request: &Request) -> Result<Response, Backend
     let sent = Instant::now();
     let mut text = String::new();
     let mut arrivals = Vec::new();
+    let mut logprobs = Vec::new();
     let finish = backend.answer(request, &mut |chunk| {
         text.push_str(chunk.text);
+        logprobs.extend_from_slice(chunk.logprobs);
         if chunk.tokens > 0 {
             arrivals.push(Arrival { at: chunk.at.saturating_duration_since(sent), tokens: chunk.tokens });
         }
@@ -59,6 +64,7 @@ pub fn ask(backend: &dyn Backend, request: &Request) -> Result<Response, Backend
         arrivals,
         ended: sent.elapsed(),
         likelihoods: finish.likelihoods,
+        logprobs,
     })
 }
 
@@ -120,6 +126,7 @@ mod tests {
             arrivals,
             ended: Duration::from_secs(1),
             likelihoods: Vec::new(),
+            logprobs: Vec::new(),
         };
         assert_eq!(response.ttft(), ttft.map(Duration::from_millis));
         assert_eq!(response.tpot(), tpot.map(Duration::from_millis));

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::backend::{
     Backend, BackendError, Chunk, Finish, Likelihood, Message, Numerics, Prompt, Request, StopReason,
+    TokenLogprob, TokenLogprobs,
 };
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::weights::sha256_of_text;
@@ -106,6 +107,12 @@ fn words(text: &str) -> u32 {
     u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX)
 }
 
+/// A script knows no other word in the place of one.
+fn certain(word: &str, count: u32) -> TokenLogprobs {
+    let chosen = TokenLogprob { text: word.to_owned(), id: None, logprob: 0.0 };
+    TokenLogprobs { top: (count > 0).then(|| chosen.clone()).into_iter().collect(), chosen }
+}
+
 impl Backend for Scripted {
     fn numerics(&self) -> &Numerics {
         &self.numerics
@@ -135,7 +142,9 @@ impl Backend for Scripted {
             Request::Generate(generate) => {
                 let say = self.say(&generate.messages)?;
                 for word in say.split_inclusive(char::is_whitespace) {
-                    on_chunk(Chunk { text: word, tokens: 1, at: Instant::now() });
+                    let logprobs = generate.logprobs.map(|count| certain(word, count));
+                    let logprobs = logprobs.as_slice();
+                    on_chunk(Chunk { text: word, tokens: 1, at: Instant::now(), logprobs });
                 }
                 Ok(finish(words(&text(&generate.messages)), words(say), Vec::new()))
             }

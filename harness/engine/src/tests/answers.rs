@@ -21,6 +21,7 @@ fn generate(engine: &Engine, sampling: Sampling, max_tokens: u32, stop: &[&str])
         max_tokens,
         stop,
         ignore_eos: false,
+        logprobs: None,
     });
     let (mut text, mut tokens) = (String::new(), 0);
     let finish = engine.answer(&request, &mut |chunk| {
@@ -77,7 +78,14 @@ fn what_does_not_fit_is_an_error() {
     let (sampling, stop) = (Sampling::GREEDY, Vec::new());
     let request = |max_tokens| {
         let (messages, sampling, stop) = (messages.clone(), sampling.clone(), stop.clone());
-        Request::Generate(Generate { messages, sampling, max_tokens, stop, ignore_eos: false })
+        Request::Generate(Generate {
+            messages,
+            sampling,
+            max_tokens,
+            stop,
+            ignore_eos: false,
+            logprobs: None,
+        })
     };
     assert!(engine.answer(&request(254), &mut |_| {}).is_ok());
     let Err(BackendError::TooLong { prompt_tokens: 2, max_tokens: 255, context: 256 }) =
@@ -145,6 +153,7 @@ fn a_client_that_panics_ends_its_turn() {
         max_tokens: 4,
         stop: Vec::new(),
         ignore_eos: false,
+        logprobs: None,
     });
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         engine.answer(&request, &mut |_| panic!("the client fails"))
@@ -163,8 +172,14 @@ fn meaningless_sampling_is_refused() {
         Sampling { top_p: Some(0.0), ..Sampling::GREEDY },
     ] {
         let (messages, stop) = (user("hello"), Vec::new());
-        let request =
-            Request::Generate(Generate { messages, sampling, max_tokens: 1, stop, ignore_eos: false });
+        let request = Request::Generate(Generate {
+            messages,
+            sampling,
+            max_tokens: 1,
+            stop,
+            ignore_eos: false,
+            logprobs: None,
+        });
         assert!(matches!(engine.answer(&request, &mut |_| {}), Err(BackendError::Unsupported(_))));
     }
 }

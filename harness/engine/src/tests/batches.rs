@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use eval::backend::{Backend as _, Generate, Likelihood, Message, Request, Role, Sampling, Score};
+use eval::backend::{
+    Backend as _, Generate, Likelihood, Message, Request, Role, Sampling, Score, TokenLogprobs,
+};
 use proptest::prelude::*;
 
 use super::fixture::{model, write};
@@ -24,6 +26,8 @@ struct Wish {
     leaves: Option<usize>,
     /// Milliseconds after the first client.
     delay: u64,
+    /// Asks how likely the tokens were.
+    logprobs: Option<u32>,
 }
 
 /// All that comes back.
@@ -31,6 +35,7 @@ struct Wish {
 struct Answer {
     text: String,
     likelihoods: Vec<Likelihood>,
+    logprobs: Vec<TokenLogprobs>,
 }
 
 fn request(wish: &Wish) -> Request {
@@ -49,12 +54,13 @@ fn request(wish: &Wish) -> Request {
         max_tokens: wish.max_tokens,
         stop: Vec::new(),
         ignore_eos: true,
+        logprobs: wish.logprobs,
     })
 }
 
 /// `None` where the client leaves before the end.
 fn ask(engine: &Engine, wish: &Wish) -> Option<Answer> {
-    let mut text = String::new();
+    let (mut text, mut logprobs) = (String::new(), Vec::new());
     let chunks = AtomicUsize::new(0);
     let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         engine.answer(&request(wish), &mut |chunk| {
@@ -62,10 +68,11 @@ fn ask(engine: &Engine, wish: &Wish) -> Option<Answer> {
                 std::panic::resume_unwind(Box::new("the client leaves"));
             }
             text.push_str(chunk.text);
+            logprobs.extend_from_slice(chunk.logprobs);
         })
     }));
     let finish = asked.ok()?.unwrap();
-    Some(Answer { text, likelihoods: finish.likelihoods })
+    Some(Answer { text, likelihoods: finish.likelihoods, logprobs })
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -79,8 +86,9 @@ fn wish() -> impl Strategy<Value = Wish> {
         }),
     ];
     let leaves = prop_oneof![4 => Just(None), 1 => (0_usize..6).prop_map(Some)];
-    (1_usize..60, 0_usize..60, sampling, 1_u32..40, any::<bool>(), leaves, 0_u64..20).prop_map(
-        |(words, differs, sampling, max_tokens, scored, leaves, delay)| Wish {
+    let logprobs = prop_oneof![2 => Just(None), 1 => (0_u32..5).prop_map(Some)];
+    (1_usize..60, 0_usize..60, sampling, 1_u32..40, any::<bool>(), leaves, 0_u64..20, logprobs).prop_map(
+        |(words, differs, sampling, max_tokens, scored, leaves, delay, logprobs)| Wish {
             words,
             differs,
             sampling,
@@ -88,6 +96,7 @@ fn wish() -> impl Strategy<Value = Wish> {
             scored,
             leaves,
             delay,
+            logprobs,
         },
     )
 }

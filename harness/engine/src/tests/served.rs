@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::Tensor;
-use eval::backend::{Backend as _, Finish, Generate, Message, Request, Role, Sampling, Score, StopReason};
+use eval::backend::{
+    Backend as _, Finish, Generate, Message, Request, Role, Sampling, Score, StopReason, TokenLogprobs,
+};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -63,16 +65,25 @@ fn messages(chat: &Value) -> Vec<Message> {
 }
 
 fn generate(engine: &Engine, messages: Vec<Message>) -> (String, Finish) {
-    let request = Request::Generate(Generate {
-        messages,
-        sampling: Sampling::GREEDY,
-        max_tokens: 24,
-        stop: Vec::new(),
-        ignore_eos: false,
-    });
-    let mut text = String::new();
-    let finish = engine.answer(&request, &mut |chunk| text.push_str(chunk.text)).unwrap();
+    let (text, finish, logprobs) = generate_with(engine, messages, Sampling::GREEDY, None);
+    assert_eq!(logprobs, []);
     (text, finish)
+}
+
+fn generate_with(
+    engine: &Engine,
+    messages: Vec<Message>,
+    sampling: Sampling,
+    logprobs: Option<u32>,
+) -> (String, Finish, Vec<TokenLogprobs>) {
+    let (max_tokens, stop, ignore_eos) = (24, Vec::new(), false);
+    let request = Request::Generate(Generate { messages, sampling, max_tokens, stop, ignore_eos, logprobs });
+    let (mut text, mut logprobs) = (String::new(), Vec::new());
+    let finish = engine.answer(&request, &mut |chunk| {
+        text.push_str(chunk.text);
+        logprobs.extend_from_slice(chunk.logprobs);
+    });
+    (text, finish.unwrap(), logprobs)
 }
 
 fn expected(name: &str) -> (Value, Vec<String>) {
@@ -106,6 +117,46 @@ fn answers_are_those_of_transformers(#[case] name: &str, #[case] folder: TempDir
             assert!((found.logprob - wanted).abs() < 2e-4, "{} {wanted}", found.logprob);
         }
         assert_eq!(finish.likelihoods.len(), continuations.len());
+    }
+}
+
+#[rstest]
+#[case::llama("llama-3")]
+#[case::gemma("gemma-3")]
+fn logprobs_are_those_of_transformers(#[case] name: &str) {
+    let folder = folder(name);
+    let engine = open_folder(&folder);
+    let texts = fixture("tokenizers/small/tokenizer.json")["model"]["vocab"].clone();
+    let close = |ours: f64, theirs: &Value| {
+        let theirs = theirs.as_f64().unwrap();
+        assert!((ours - theirs).abs() < 1e-4, "{ours} {theirs}");
+    };
+    for chat in expected(name).0["chats"].as_array().unwrap() {
+        let (text, finish, logprobs) = generate_with(&engine, messages(chat), Sampling::GREEDY, Some(3));
+        assert_eq!((json!(text), logprobs.len()), (chat["text"].clone(), finish.output_tokens as usize));
+        for (index, it) in logprobs.iter().enumerate() {
+            assert_eq!(json!(it.chosen.id), chat["answer"][index]);
+            close(it.chosen.logprob, &chat["logprobs"][index]);
+            assert_eq!((it.top.len(), &it.top[0]), (3, &it.chosen), "the likeliest is taken");
+            for (ours, theirs) in it.top.iter().zip(chat["top"][index].as_array().unwrap()) {
+                assert_eq!(json!(ours.id), theirs[0]);
+                close(ours.logprob, &theirs[1]);
+                if ours.text.chars().all(|it| it.is_ascii_graphic()) {
+                    assert_eq!(texts[&ours.text], theirs[0]);
+                }
+            }
+        }
+        // Penalties and temperature choose another way, and leave the numbers as they are.
+        let sampling = Sampling {
+            temperature: 2.0,
+            top_k: Some(3),
+            presence_penalty: Some(2.0),
+            seed: 7,
+            ..Sampling::GREEDY
+        };
+        let (drawn, _, logprobs) = generate_with(&engine, messages(chat), sampling.clone(), Some(1));
+        assert_eq!(drawn, generate_with(&engine, messages(chat), sampling, None).0);
+        close(logprobs[0].top[0].logprob, &chat["top"][0][0][1]);
     }
 }
 

@@ -29,14 +29,19 @@ pub(super) struct WrittenSampling {
     seed: Option<u64>,
     /// How often each variant is asked.
     repeats: Option<Spanned<u32>>,
+    /// Keeps the log-probability of each token of the answer in the store, and of this many of the likeliest in its place.
+    logprobs: Option<Spanned<u32>>,
 }
 
-/// A case's own sampling over its file's, and how often it is asked.
+/// The most likeliest tokens that are kept, as in `OpenAI`'s API.
+const MOST_LOGPROBS: u32 = 20;
+
+/// A case's own sampling over its file's, how often it is asked, and whether log-probabilities are kept.
 pub(super) fn check(
     own: &WrittenSampling,
     default: &WrittenSampling,
     mistakes: &mut Vec<Malformed>,
-) -> (Sampling, u32) {
+) -> (Sampling, u32, Option<u32>) {
     let temperature = own.temperature.or(default.temperature);
     let top_k = own.top_k.or(default.top_k);
     let top_p = own.top_p.or(default.top_p);
@@ -79,6 +84,12 @@ pub(super) fn check(
             mistakes.push(mistake(format!("`{name}` lies between -2 and 2"), it.span));
         }
     }
+    let logprobs = own.logprobs.or(default.logprobs);
+    if let Some(it) = logprobs
+        && it.value > MOST_LOGPROBS
+    {
+        mistakes.push(mistake(format!("`logprobs` is at most {MOST_LOGPROBS}"), it.span));
+    }
     if let Some(it) = repeats {
         if it.value == 0 || it.value > 1_000 {
             mistakes.push(mistake("`repeats` lies between 1 and 1000", it.span));
@@ -99,5 +110,5 @@ pub(super) fn check(
         presence_penalty: presence_penalty.map(|it| it.value),
         seed: own.seed.or(default.seed).unwrap_or(0),
     };
-    (sampling, repeats.map_or(1, |it| it.value))
+    (sampling, repeats.map_or(1, |it| it.value), logprobs.map(|it| it.value))
 }

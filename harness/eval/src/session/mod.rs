@@ -370,6 +370,7 @@ impl Session {
                 max_tokens: case.max_tokens,
                 stop: case.stop.clone(),
                 ignore_eos: false,
+                logprobs: case.logprobs,
             }),
         }
     }
@@ -381,8 +382,10 @@ impl Session {
         // A server keeps its tokens to itself: then the messages stand for them.
         let asked =
             if prompt.tokens.is_empty() { variant.prompt_digest() } else { format!("{:?}", prompt.tokens) };
+        // What is not asked for leaves no trace: the answer is the same.
+        let logprobs = case.logprobs.map(|it| format!("\nlogprobs {it}")).unwrap_or_default();
         sha256_of_text(&format!(
-            "{name}\n{}\n{}\n{asked}\n{}\nseed {}",
+            "{name}\n{}\n{}\n{asked}\n{}\nseed {}{logprobs}",
             opened.sha256,
             opened.backend.numerics(),
             case.digest(variant),

@@ -80,6 +80,7 @@ pub(crate) fn response(queued: u64, prompt_tokens: u32, arrivals: &[u64]) -> Res
         arrivals: arrivals.iter().map(|it| Arrival { at: Duration::from_millis(*it), tokens: 1 }).collect(),
         ended: Duration::from_millis(arrivals.last().copied().unwrap_or(0)),
         likelihoods: Vec::new(),
+        logprobs: Vec::new(),
     }
 }
 
