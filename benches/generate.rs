@@ -52,6 +52,7 @@ fn main() {
 }
 
 fn measure(criterion: &mut Criterion, model: &Model, weights: &Weights, short: bool) {
+    let resting = machine::resident_memory();
     machine::reset_peak_memory();
     let meter = Meter::open();
     let before = meter.read();
@@ -93,6 +94,15 @@ fn measure(criterion: &mut Criterion, model: &Model, weights: &Weights, short: b
         bytes(weights.size),
         memory(loaded),
         memory(machine::peak_memory()),
+    );
+    let working = machine::resident_memory();
+    drop(backend);
+    eprintln!(
+        "{}: resident memory {} before it was loaded, {} with it, {} after it went",
+        model.name,
+        memory(resting),
+        memory(working),
+        memory(machine::resident_memory()),
     );
     match before.zip(meter.read()) {
         Some((before, now)) => {
