@@ -1,5 +1,6 @@
 //! Byte-level BPE, as GPT-2: every byte has a printable stand-in, and merges join them.
 
+use crate::gguf::Texts;
 use crate::merges::Merges;
 use crate::tokenizer::Kind;
 use crate::words::Words;
@@ -15,7 +16,7 @@ impl ByteLevel {
     pub(crate) fn new(
         tokens: &[String],
         kinds: &[Kind],
-        merges: &[String],
+        merges: &Texts,
         words: Words,
     ) -> Result<Self, String> {
         // Control tokens are left out: no text may become one.

@@ -120,8 +120,7 @@ pub fn open(path: &Path, options: Options) -> Result<Engine, BackendError> {
         None => folder::read(path, Some(spec.vocabulary)).map_err(load)?,
     };
     let context = options.context.map_or(spec.context, |it| it.min(spec.context));
-    let vocabulary = u32::try_from(spec.vocabulary).unwrap_or(u32::MAX);
-    let stop = (0..vocabulary).filter(|it| tokenizer.is_stop(*it)).collect();
+    let stop = tokenizer.stops.iter().copied().collect();
     // All instruction sets give the same bits: see `kernels`.
     let path_name = if options.dense { "cpu-f32" } else { "cpu" };
     Ok(Engine {
@@ -148,7 +147,7 @@ pub fn supports(path: &Path) -> Result<(), String> {
 fn blocks(spec: &Spec, context: usize, options: Options) -> usize {
     let one = blocks_of(context);
     let bytes = KeysValues::block_bytes(spec, options.dense);
-    let many = options.cache.unwrap_or_else(|| CACHE.min(16 * one * bytes));
+    let many = options.cache.unwrap_or_else(|| CACHE.min(bytes.saturating_mul(16 * one)));
     one.max(many / bytes)
 }
 

@@ -10,6 +10,7 @@
 //! The control token that the chat template writes after the model's turn ends an answer, too, and so do those of
 //! the names in [`ENDS`].
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -21,8 +22,14 @@ use crate::published::{Added, File, Published};
 use crate::template::Template;
 use crate::tokenizer::{Algorithm, ENDS, Kind, Tokenizer};
 
-/// The largest file that is read; Gemma's, with 262 144 tokens, has 33 MB.
-const LARGEST: u64 = 256 << 20;
+/// The largest `tokenizer.json`; Gemma's, with 262 144 tokens, has 33 MB.
+const LARGEST: u64 = 64 << 20;
+/// The largest of the other files; Gemma's has 1 MB.
+const LARGEST_OTHER: u64 = 4 << 20;
+/// The most added tokens, and the most bytes of them together: ten times those of published files. They are searched
+/// for by an automaton with a state for each byte.
+const MOST_ADDED: usize = 1 << 16;
+const MOST_ADDED_BYTES: usize = 1 << 20;
 /// Ids are below this where no weights say how many there are.
 const MOST_TOKENS: usize = 1 << 21;
 /// The names of the special tokens in a configuration.
@@ -89,14 +96,23 @@ fn tokenizer(
         let of = |value: &Value| value.as_str().or(value["content"].as_str()).map(str::to_owned);
         of(&config[name]).or_else(|| of(&named[name]))
     };
+    let mut places: HashMap<String, usize> =
+        file.added_tokens.iter().enumerate().map(|(place, it)| (it.content.clone(), place)).collect();
     for (id, added) in config["added_tokens_decoder"].as_object().into_iter().flatten() {
         let Ok(id) = id.parse() else { return Err(format!("the added token `{id}` has no number")) };
         let mut added: Added = serde_json::from_value(added.clone()).map_err(|err| err.to_string())?;
         added.id = id;
-        match file.added_tokens.iter_mut().find(|it| it.content == added.content) {
-            Some(known) => known.special |= added.special,
-            None => file.added_tokens.push(added),
+        match places.get(&added.content) {
+            Some(known) => file.added_tokens[*known].special |= added.special,
+            None => {
+                places.insert(added.content.clone(), file.added_tokens.len());
+                file.added_tokens.push(added);
+            }
         }
+    }
+    let added_bytes: usize = file.added_tokens.iter().map(|it| it.content.len()).sum();
+    if file.added_tokens.len() > MOST_ADDED || added_bytes > MOST_ADDED_BYTES {
+        return Err(format!("{} added tokens of {added_bytes} bytes are too many", file.added_tokens.len()));
     }
     for content in NAMED.iter().filter_map(|it| text(it)) {
         match file.added_tokens.iter_mut().find(|it| it.content == content) {
@@ -157,8 +173,8 @@ fn tokenizer(
         kinds,
         writing,
         algorithm: Algorithm::Published(Box::new(published)),
-        control: Matcher::new(control.into_iter()),
-        added: Matcher::new(std::iter::empty()),
+        control: Matcher::new(control.into_iter())?,
+        added: Matcher::new(std::iter::empty())?,
         begin,
         before,
         // A template writes it, where the model wants it.
@@ -182,11 +198,14 @@ fn bytes_as_text(folder: &Path, name: &str) -> Result<Option<String>, String> {
 fn bytes(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, String> {
     let path = folder.join(name);
     let fault = |reason: String| format!("{}: {reason}", path.display());
+    let most = if name == "tokenizer.json" { LARGEST } else { LARGEST_OTHER };
     match std::fs::metadata(&path) {
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(err) => Err(fault(err.to_string())),
         Ok(it) if !it.is_file() => Err(fault("not a file".to_owned())),
-        Ok(it) if it.len() > LARGEST => Err(fault(format!("{} bytes are too many", it.len()))),
+        Ok(it) if it.len() > most => {
+            Err(fault(format!("it has {} bytes, where at most {most} are read", it.len())))
+        }
         Ok(_) => std::fs::read(&path).map(Some).map_err(|err| fault(err.to_string())),
     }
 }

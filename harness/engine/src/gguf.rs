@@ -1,8 +1,8 @@
 //! GGUF: a file's metadata, and where its tensors are.
 //!
 //! The reader is our own because a file is hostile until checked: no count or length is believed before
-//! it is compared with the bytes that are left, so a header costs memory in proportion to the file and
-//! ends in an error, never in a panic. Tensor data is not touched.
+//! it is compared with the bytes that are left and with what published files have, so a header costs at most
+//! some tens of megabytes and ends in an error, never in a panic. Tensor data is not touched.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -12,6 +12,13 @@ use thiserror::Error;
 
 /// The alignment of tensor data where the metadata names none.
 const DEFAULT_ALIGNMENT: u64 = 32;
+/// The longest header: twice that of the published files with the most tokens and merges.
+const MAX_HEADER: u64 = 32 << 20;
+/// The most metadata values, tensors, and elements of all arrays together; a hundred, ten and two times what published
+/// files have.
+const MAX_VALUES: u64 = 1 << 13;
+const MAX_TENSORS: u64 = 1 << 16;
+const MAX_ELEMENTS: u64 = 1 << 22;
 /// ggml's own limit on the dimensions of a tensor.
 const MAX_DIMENSIONS: u32 = 4;
 
@@ -26,6 +33,10 @@ pub(crate) enum Malformed {
     Truncated(&'static str),
     #[error("{what} of {claimed} does not fit in the {left} bytes that are left")]
     Oversized { what: &'static str, claimed: u64, left: u64 },
+    #[error("{what} of {claimed}, where at most {most} are read")]
+    TooMany { what: &'static str, claimed: u64, most: u64 },
+    #[error("the header has more than {MAX_HEADER} bytes")]
+    LongHeader,
     #[error("{0} is not UTF-8")]
     Encoding(&'static str),
     #[error("the value of `{key}` has the unknown type {kind}")]
@@ -46,8 +57,8 @@ pub(crate) enum Malformed {
     OutOfBounds { name: String, offset: u64, bytes: u64, available: u64 },
     #[error("`{name}` begins at {offset}, which is not aligned to {alignment}")]
     Misaligned { name: String, offset: u64, alignment: u64 },
-    #[error("the tensors need {claimed} bytes together, but the tensor data has {available}")]
-    Overlap { claimed: u64, available: u64 },
+    #[error("`{one}` and `{other}` overlap at {offset}")]
+    Overlap { one: String, other: String, offset: u64 },
     #[error("`{key}` is not {wanted}")]
     Kind { key: String, wanted: &'static str },
     #[error("{0}")]
@@ -62,9 +73,27 @@ pub(crate) enum Value {
     Float(f64),
     Bool(bool),
     Text(String),
-    Texts(Vec<String>),
+    Texts(Texts),
     Integers(Vec<i64>),
     Floats(Vec<f32>),
+}
+
+/// Texts in one piece of memory, so that millions of short ones take no more than they do in the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Texts {
+    all: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| &self.all[begin..*end])
+    }
 }
 
 /// Where a tensor is, and what it holds.
@@ -90,7 +119,17 @@ pub(crate) struct Gguf {
 impl Gguf {
     /// Reads the header of a file of `length` bytes.
     pub(crate) fn read(source: impl Read, length: u64) -> Result<Self, Malformed> {
-        let mut source = Source { inner: source, left: length, length };
+        Self::read_header(source, length).map_err(|err| match err {
+            Malformed::Truncated(_) | Malformed::Oversized { .. } if length > MAX_HEADER => {
+                Malformed::LongHeader
+            }
+            err => err,
+        })
+    }
+
+    fn read_header(source: impl Read, length: u64) -> Result<Self, Malformed> {
+        let header = length.min(MAX_HEADER);
+        let mut source = Source { inner: source, left: header, length, elements: MAX_ELEMENTS };
         if &source.array::<4>("the magic number").map_err(|_| Malformed::Magic)? != b"GGUF" {
             return Err(Malformed::Magic);
         }
@@ -104,6 +143,8 @@ impl Gguf {
         let metadata_count = source.u64("the metadata count")?;
         source.check("a metadata count", metadata_count, 13)?;
         source.check("a tensor count", tensor_count, 32)?;
+        at_most("a metadata count", metadata_count, MAX_VALUES)?;
+        at_most("a tensor count", tensor_count, MAX_TENSORS)?;
 
         let mut metadata = HashMap::new();
         for _ in 0..metadata_count {
@@ -131,18 +172,22 @@ impl Gguf {
                 return Err(Malformed::Duplicate(name));
             }
         }
-        let data = (length - source.left).next_multiple_of(alignment);
+        let data = (header - source.left).next_multiple_of(alignment);
         let available = length.saturating_sub(data);
-        let mut claimed = 0_u64;
+        let mut places = Vec::with_capacity(tensors.len());
         for (name, &TensorInfo { offset, bytes, .. }) in &tensors {
-            if offset.checked_add(bytes).is_none_or(|end| end > available) {
-                return Err(Malformed::OutOfBounds { name: name.clone(), offset, bytes, available });
+            match offset.checked_add(bytes) {
+                Some(end) if end <= available => places.push((offset, end, name)),
+                _ => return Err(Malformed::OutOfBounds { name: name.clone(), offset, bytes, available }),
             }
-            claimed = claimed.saturating_add(bytes);
         }
         // Tensors that share bytes would let a small file fill the memory.
-        if claimed > available {
-            return Err(Malformed::Overlap { claimed, available });
+        places.sort_unstable();
+        if let Some([(_, _, one), (offset, _, other)]) =
+            places.array_windows().find(|[(_, end, _), (begin, ..)]| begin < end)
+        {
+            let (one, other) = ((*one).clone(), (*other).clone());
+            return Err(Malformed::Overlap { one, other, offset: *offset });
         }
         Ok(Self { metadata, tensors, data })
     }
@@ -218,11 +263,19 @@ impl Gguf {
     }
 }
 
+fn at_most(what: &'static str, claimed: u64, most: u64) -> Result<(), Malformed> {
+    if claimed > most { Err(Malformed::TooMany { what, claimed, most }) } else { Ok(()) }
+}
+
 /// A reader that knows how many bytes can still come.
 struct Source<R> {
     inner: R,
+    /// Of the header.
     left: u64,
+    /// Of the file.
     length: u64,
+    /// Elements of arrays that may still come.
+    elements: u64,
 }
 
 impl<R: Read> Source<R> {
@@ -270,6 +323,16 @@ impl<R: Read> Source<R> {
         String::from_utf8(bytes).map_err(|_| Malformed::Encoding(what))
     }
 
+    fn texts(&mut self, count: u64, what: &'static str) -> Result<Texts, Malformed> {
+        let mut texts = Texts::default();
+        for _ in 0..count {
+            let text = self.text(what)?;
+            texts.all.push_str(&text);
+            texts.ends.push(texts.all.len());
+        }
+        Ok(texts)
+    }
+
     fn value(&mut self, key: &str, kind: u32) -> Result<Value, Malformed> {
         const WHAT: &str = "a metadata value";
         Ok(match kind {
@@ -294,8 +357,10 @@ impl<R: Read> Source<R> {
                     kind => return Err(Malformed::UnknownValue { key: key.to_owned(), kind }),
                 };
                 self.check("an array", count, size)?;
+                at_most("an array", count, self.elements)?;
+                self.elements -= count;
                 match element {
-                    8 => Value::Texts((0..count).map(|_| self.text(WHAT)).collect::<Result<_, _>>()?),
+                    8 => Value::Texts(self.texts(count, WHAT)?),
                     6 => Value::Floats(
                         (0..count)
                             .map(|_| Ok(f32::from_le_bytes(self.array(WHAT)?)))

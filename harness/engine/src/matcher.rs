@@ -2,6 +2,10 @@
 
 use std::collections::HashMap;
 
+/// The longest token in bytes, several times that of published models' longest run of spaces. Every length that there
+/// is is looked up at every place of a text.
+pub(crate) const LONGEST: usize = 512;
+
 /// A piece of a text cut at tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part<'a> {
@@ -19,8 +23,11 @@ pub(crate) struct Matcher {
 }
 
 impl Matcher {
-    pub(crate) fn new(tokens: impl Iterator<Item = (String, u32)>) -> Self {
+    pub(crate) fn new(tokens: impl Iterator<Item = (String, u32)>) -> Result<Self, String> {
         let ids: HashMap<_, _> = tokens.filter(|(token, _)| !token.is_empty()).collect();
+        if let Some(id) = ids.iter().find_map(|(token, id)| (token.len() > LONGEST).then_some(id)) {
+            return Err(format!("the special token {id} has more than {LONGEST} bytes"));
+        }
         let mut lengths: Vec<_> = ids.keys().map(String::len).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         lengths.dedup();
@@ -28,7 +35,7 @@ impl Matcher {
         for token in ids.keys() {
             begins[token.as_bytes()[0] as usize] = true;
         }
-        Self { ids, lengths, begins }
+        Ok(Self { ids, lengths, begins })
     }
 
     /// The longest token at the beginning of a text, and its length in bytes.

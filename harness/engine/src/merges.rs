@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use crate::gguf::Texts;
+
 /// Which pieces join to which.
 pub(crate) struct Merges {
     /// Numbers of pieces: below `tokens` a token's id, from there on pieces that are no token but are part of a
@@ -18,7 +20,7 @@ impl Merges {
     pub(crate) fn new(
         known: impl Iterator<Item = (String, u32)>,
         tokens: u32,
-        merges: &[String],
+        merges: &Texts,
     ) -> Result<Self, String> {
         let mut pieces: HashMap<String, u32> = known.collect();
         let mut next = tokens;

@@ -3,7 +3,7 @@
 //! Special tokens are renamed to marks that no text contains before the crate sees them. So it never finds one
 //! in text, not even by joining pieces; where a template wrote one, its mark is put in its place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Deserialize;
@@ -15,6 +15,12 @@ use tokenizers::{AddedToken, Encoding, NormalizerWrapper, PostProcessorWrapper, 
 
 use crate::matcher::{Matcher, Part};
 use crate::tokenizer::Writing;
+use crate::unigram::{LONGEST_REPLACEMENT, Replacements};
+
+/// The most steps of a part of the file, several times what published ones have.
+const MOST_STEPS: usize = 64;
+/// How many times as long a text may become; published files stay below a tenth of it.
+const MOST_GROWTH: f64 = 1e5;
 
 /// The file, as written.
 #[derive(Deserialize)]
@@ -104,12 +110,14 @@ impl File {
             Vocabulary::Ids(it) => Box::new(it.iter().map(|(text, id)| (text, *id))),
             Vocabulary::Scores(it) => Box::new(it.iter().zip(0..).map(|((text, _), id)| (text, id))),
         };
+        let special: HashSet<u32> =
+            self.added_tokens.iter().filter(|it| it.special).map(|it| it.id).collect();
         let mut tokens = Vec::new();
         for (text, id) in of_model.chain(self.added_tokens.iter().map(|it| (&it.content, it.id))) {
             let at = id as usize;
             if at >= limit {
                 // A mark that the weights do not know is never used; text could become anything else.
-                if self.added_tokens.iter().any(|it| it.id == id && it.special) {
+                if special.contains(&id) {
                     continue;
                 }
                 return Err(format!("`{text}` has the id {id}, beyond the {limit} tokens of the weights"));
@@ -158,6 +166,73 @@ fn steps(part: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
     }
 }
 
+/// Refuses what takes long or makes much of a short text: each step may make the text longer, so the bounds of all are
+/// multiplied.
+fn check_steps(parts: [&Option<Value>; 2]) -> Result<(), String> {
+    let mut growth = 1.0;
+    for part in parts.into_iter().flatten() {
+        if steps(part).nth(MOST_STEPS).is_some() {
+            return Err(format!("more than {MOST_STEPS} steps one after the other"));
+        }
+        for step in steps(part) {
+            growth *= growth_of(step)?;
+        }
+    }
+    if growth > MOST_GROWTH {
+        return Err(format!("its steps can make a text {growth} times as long"));
+    }
+    Ok(())
+}
+
+/// The most bytes that a step makes of one.
+fn growth_of(step: &Value) -> Result<f64, String> {
+    let length = |text: &Value| text.as_str().map_or(0, str::len);
+    Ok(match step["type"].as_str().unwrap_or_default() {
+        "Replace" => {
+            let content = length(&step["content"]) as f64;
+            match length(&step["pattern"]["String"]) {
+                // An expression may match between all characters.
+                0 => content + 1.0,
+                pattern => (content / pattern as f64).max(1.0),
+            }
+        }
+        "Prepend" => length(&step["prepend"]) as f64 + 1.0,
+        "Precompiled" => {
+            let table = step["precompiled_charsmap"].as_str().unwrap_or_default();
+            Replacements::read(&base64(table).ok_or("the table of replacements is broken")?)?;
+            LONGEST_REPLACEMENT as f64
+        }
+        // U+FDFA.
+        "NFKC" | "NFKD" => 11.0,
+        "Metaspace" => 4.0,
+        "ByteLevel" | "Lowercase" | "NFD" | "Nmt" | "BertNormalizer" => 3.0,
+        _ => 1.0,
+    })
+}
+
+/// The bytes that standard base64 stands for.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for character in text.trim_end_matches('=').bytes() {
+        let value = match character {
+            b'A'..=b'Z' => character - b'A',
+            b'a'..=b'z' => character - b'a' + 26,
+            b'0'..=b'9' => character - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count).to_le_bytes()[0]);
+        }
+    }
+    Some(bytes)
+}
+
 /// A tokenizer as its `tokenizer.json` describes it.
 pub(crate) struct Published {
     tokenizer: tokenizers::Tokenizer,
@@ -171,6 +246,7 @@ impl Published {
         let mark = format!("\0{}:", digest.get(..16).unwrap_or(digest));
         guarded(|| {
             let File { added_tokens, normalizer, pre_tokenizer, post_processor, model, .. } = file;
+            check_steps([&normalizer, &pre_tokenizer])?;
             let mut tokenizer = tokenizers::Tokenizer::new(model.read(&added_tokens, &mark)?);
             let read = |err: serde_json::Error| err.to_string();
             if let Some(it) = normalizer.filter(|it| !it.is_null()) {

@@ -136,6 +136,7 @@ impl Tokenizer {
         if tokens.len() != vocabulary {
             return Err(format!("{} tokens, but weights for {vocabulary}", tokens.len()));
         }
+        let tokens: Vec<String> = tokens.iter().map(str::to_owned).collect();
         let mut kinds = match gguf.take("tokenizer.ggml.token_type") {
             None => vec![Kind::Text; tokens.len()],
             Some(Value::Integers(it)) if it.len() == tokens.len() => it.into_iter().map(kind).collect(),
@@ -184,7 +185,7 @@ impl Tokenizer {
                 .filter(|((token, kind), _)| **kind == wanted && token.chars().nth(few - 1).is_some());
             Matcher::new(found.map(|((token, _), id)| (token.clone(), id)))
         };
-        let (control, added) = (matcher(Kind::Control), matcher(Kind::Added));
+        let (control, added) = (matcher(Kind::Control)?, matcher(Kind::Added)?);
         let before = begin.filter(|_| add_begin.unwrap_or(begins)).into_iter().collect();
         let writing = if matches!(algorithm, Algorithm::Bytes(_)) { Writing::Bytes } else { Writing::Pieces };
         Ok(Self {
@@ -200,11 +201,6 @@ impl Tokenizer {
             end,
             stops,
         })
-    }
-
-    /// Whether a token ends an answer.
-    pub(crate) fn is_stop(&self, token: u32) -> bool {
-        self.stops.contains(&token)
     }
 
     /// The text of the token that begins a sequence; empty where there is none.
@@ -360,6 +356,9 @@ fn algorithm(
 /// How likely pieces are, one for each token.
 fn scores(gguf: &mut Gguf, tokens: usize) -> Result<Vec<f32>, String> {
     match gguf.take("tokenizer.ggml.scores") {
+        Some(Value::Floats(it)) if it.iter().any(|it| it.is_nan()) => {
+            Err("`tokenizer.ggml.scores` holds what is not a number".to_owned())
+        }
         Some(Value::Floats(it)) if it.len() == tokens => Ok(it),
         _ => Err("`tokenizer.ggml.scores` does not fit the tokens".to_owned()),
     }

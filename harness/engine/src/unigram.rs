@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 
-use crate::matcher::Matcher;
+use crate::matcher::{LONGEST, Matcher};
 use crate::pieces::SPACE;
 use crate::tokenizer::Kind;
 
+/// The longest replacement in bytes: ten times that of the longest character in compatibility form.
+pub(crate) const LONGEST_REPLACEMENT: usize = 330;
 /// What an unknown character costs beyond the rarest piece.
 const UNKNOWN_PENALTY: f64 = 10.0;
 
@@ -61,8 +63,12 @@ impl Unigram {
                 Kind::Added | Kind::Control | Kind::Byte => {}
             }
         }
-        let added = Matcher::new(added.into_iter());
+        let added = Matcher::new(added.into_iter())?;
         let longest = pieces.keys().map(String::len).max().unwrap_or(0);
+        // Every length up to the longest is looked up at every place of a text.
+        if longest > LONGEST {
+            return Err(format!("a piece has {longest} bytes, where at most {LONGEST} are possible"));
+        }
         let unknown_score = if least.is_finite() { least } else { 0.0 } - UNKNOWN_PENALTY;
         Ok(Self { pieces, added, longest, unknown, unknown_score, normalizer })
     }
@@ -163,6 +169,9 @@ impl Replacements {
         let (units, odd) = trie.as_chunks::<4>();
         if !odd.is_empty() || units.is_empty() || texts.last() != Some(&0) {
             return Err(broken());
+        }
+        if let Some(long) = texts.split(|it| *it == 0).find(|it| it.len() > LONGEST_REPLACEMENT) {
+            return Err(format!("a character is replaced by {} bytes", long.len()));
         }
         Ok(Self { trie: units.iter().map(|it| u32::from_le_bytes(*it)).collect(), texts: texts.to_vec() })
     }

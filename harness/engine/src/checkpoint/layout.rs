@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use candle_core::quantized::GgmlDType;
+
 use super::names::{self, Names, QueryKeyValueNames};
 use super::tensors::{Stored, Tensors};
 use super::{Matrix, Norm};
@@ -329,7 +331,7 @@ impl Layout {
             let Some(Place { parts, bias: true }) = self.matrix(spec, tensors, which) else { continue };
             for part in parts {
                 let name = format!("{}.bias", part.name);
-                expect(tensors, &name, &part.shape[..part.shape.len() - 1])?;
+                expect_plain(tensors, &name, &part.shape[..part.shape.len() - 1])?;
                 seen.insert(name);
             }
         }
@@ -337,11 +339,11 @@ impl Layout {
             let Some(place) = self.norm(spec, which) else { continue };
             for name in &place.names {
                 let weight = format!("{name}.weight");
-                expect(tensors, &weight, &place.shape)?;
+                expect_plain(tensors, &weight, &place.shape)?;
                 seen.insert(weight);
                 if place.bias {
                     let bias = format!("{name}.bias");
-                    expect(tensors, &bias, &place.shape)?;
+                    expect_plain(tensors, &bias, &place.shape)?;
                     seen.insert(bias);
                 }
             }
@@ -370,6 +372,14 @@ fn expect<'t>(tensors: &'t Tensors, name: &str, shape: &[usize]) -> Result<&'t S
     match &stored.format {
         Ok(_) => Ok(stored),
         Err(kind) => Err(format!("`{name}` is stored as {kind}, where F32, F16 and BF16 are possible")),
+    }
+}
+
+/// A norm or a bias, which nobody quantizes.
+fn expect_plain(tensors: &Tensors, name: &str, shape: &[usize]) -> Result<(), String> {
+    match expect(tensors, name, shape)?.format {
+        Ok(GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16) | Err(_) => Ok(()),
+        Ok(other) => Err(format!("`{name}` is quantized, as {other:?}, where plain numbers are possible")),
     }
 }
 

@@ -6,7 +6,8 @@ use candle_core::Tensor;
 use rstest::rstest;
 use serde_json::Value;
 
-use super::fixture::{File, checkpoint, tensors, write};
+use super::fixture::{checkpoint, tensors, write};
+use super::gguf::File;
 use crate::checkpoint::{Checkpoint, Matrix};
 use crate::spec::{Positions, Spec};
 

@@ -8,7 +8,7 @@ mod converted;
 mod damaged;
 mod fixture;
 mod folders;
-mod hostile;
+mod gguf;
 mod peers;
 mod published;
 mod sampler;

@@ -4,7 +4,8 @@ use eval::backend::{Backend as _, BackendError, Message, Role};
 use proptest::prelude::*;
 use rstest::rstest;
 
-use super::fixture::{File, model};
+use super::fixture::model;
+use super::gguf::File;
 use crate::detokenize::{Detokenizer, Stops};
 use crate::gguf::Gguf;
 use crate::template::Template;

@@ -3,7 +3,8 @@
 use rstest::rstest;
 use serde_json::Value;
 
-use super::fixture::{File, digest, json};
+use super::fixture::{digest, json};
+use super::gguf::File;
 use super::text::tokenizer;
 
 /// `benches/peers/token_ids.py` wrote it: a vocabulary whose merges cross every border between words.
