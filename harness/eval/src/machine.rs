@@ -80,6 +80,11 @@ pub fn peak_memory() -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
+/// The resident memory of this process, in bytes.
+pub fn resident_memory() -> Option<u64> {
+    kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS")
+}
+
 /// Counters of energy: GPUs by NVML, processors by RAPL.
 #[derive(Debug)]
 pub struct Meter {
