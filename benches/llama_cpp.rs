@@ -338,8 +338,8 @@ fn theirs(path: &Path, tools: &Path) -> Speeds {
         "jsonl",
     ]));
     let batches = BATCHES.map(|it| it.to_string()).join(",");
-    let batched = output(
-        Command::new(tools.join("llama-batched-bench"))
+    let decoded = output(
+        Command::new(tools.join("llama-decoded-bench"))
             .arg("-m")
             .arg(path)
             // Room for all sequences: llama.cpp divides it among the most that there are, in steps of 256 tokens.
@@ -354,7 +354,7 @@ fn theirs(path: &Path, tools: &Path) -> Speeds {
     };
     Speeds {
         prefill: found(&bench, "avg_ts", &|it| it["n_prompt"] == PROMPT),
-        decode: BATCHES.map(|batch| found(&batched, "speed_tg", &|it| it["pl"] == batch)),
+        decode: BATCHES.map(|batch| found(&decoded, "speed_tg", &|it| it["pl"] == batch)),
     }
 }
 

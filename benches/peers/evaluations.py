@@ -229,7 +229,9 @@ def convert(source, folder):
     source = Path(source)
     where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    model.generation_config.do_sample = False
+    # It is refused to save what was read from a quantized file, though these weights no longer are.
+    model.hf_quantizer = None
+    del model.config.quantization_config
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
 
@@ -259,7 +261,7 @@ def theirs(begin, folder, model, dtype, batch):
         metrics = results["results"][f"peers_{task}"]
         score = next(value for name, value in metrics.items() if name.split(",")[0] in ("exact_match", "acc"))
         samples = sorted(results["samples"][f"peers_{task}"], key=lambda it: it["doc_id"])
-        prompts = [next(iter(it["arguments"].values()))["arg_0"] for it in samples]
+        prompts = [it["arguments"][0][0] for it in samples]
         found["tasks"][task] = {"seconds": seconds, "score": score, "prompts": prompts}
     ids = [loaded.tok_encode(it) for it in found["tasks"]["examples"]["prompts"][:2]]
     found["shared"] = next(index for index, (a, b) in enumerate(zip(*ids)) if a != b)

@@ -28,6 +28,13 @@ OPTIONS = """
 """.split()
 
 
+# GCC's `_tile_loadconfig` names eight bytes of the configuration to the compiler, which leaves out the others: with AMX,
+# llama.cpp ends in a segmentation fault unless all of them are said to be used.
+REPAIRED = "ggml/src/ggml-cpu/amx/mmq.cpp"
+LOADED = "    _tile_loadconfig(&tc);\n"
+USED = '    __asm__ volatile("" : "+m"(tc));\n'
+
+
 def run(*command, **options):
     print("+", *command, file=sys.stderr)
     subprocess.run([str(it) for it in command], check=True, **options)
@@ -53,16 +60,20 @@ def build(folder):
     folder.mkdir(parents=True, exist_ok=True)
     python = virtual_environment(folder / "cmake", TOOLS)
     source = folder / f"llama_cpp_python-{VERSION}"
-    if not source.exists():
+    archive = folder / f"{source.name}.tar.gz"
+    if not archive.exists():
         wanted = folder / "llama-cpp-python.txt"
         wanted.write_text(f"llama-cpp-python=={VERSION} --hash=sha256:{SHA256}\n")
         # Not `:all:`, which would build what pip looks at the package with, cmake among it, from source too.
         only = ["--no-deps", "--no-binary", "llama-cpp-python", "--require-hashes"]
         run(python, "-m", "pip", "download", "--quiet", *only, "--requirement", wanted, "--dest", folder)
-        run("tar", "-xzf", folder / f"{source.name}.tar.gz", "-C", folder)
+    run("tar", "-xzf", archive, "-C", folder)
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path}
     llama = source / "vendor/llama.cpp"
+    repaired = llama / REPAIRED
+    if USED not in (text := repaired.read_text()):
+        repaired.write_text(text.replace(LOADED, USED + LOADED))
     run("cmake", "-G", "Ninja", "-S", llama, "-B", tools.parent, *OPTIONS, env=environment, stdout=sys.stderr)
     run("cmake", "--build", tools.parent, "--target", *TARGETS, env=environment, stdout=sys.stderr)
     return tools
