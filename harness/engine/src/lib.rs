@@ -47,6 +47,7 @@ mod unigram;
 mod words;
 
 pub use engine::{Engine, Memory, Options, open, supports};
+pub use kernels::ceilings::{Ceilings, ceilings};
 pub use template::TEMPLATE_DATE;
 pub use tokenizer::Tokenizer;
 

@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::yaml::nearest;
 
 /// The variables that are read, with what they mean.
-pub const VARIABLES: [(&str, &str); 12] = [
+pub const VARIABLES: [(&str, &str); 13] = [
     ("PROOFMARK_MODELS", "the file of models; `models.yaml` unless set"),
     ("PROOFMARK_CASES", "the folder of cases; `cases` unless set"),
     ("PROOFMARK_GOLDEN", "the folder of goldens; `golden` beside the cases unless set"),
@@ -25,6 +25,7 @@ pub const VARIABLES: [(&str, &str); 12] = [
         "`portable`, `avx2` or `avx512`: the instructions that models are computed with; the widest there are unless set",
     ),
     ("PROOFMARK_BENCH", "`short`: `cargo bench` measures less, for a first look"),
+    ("PROOFMARK_PEERS", "a folder of llama.cpp's tools, which `cargo bench --bench generate` compares with"),
 ];
 
 /// Words of `PROOFMARK_CPU`.

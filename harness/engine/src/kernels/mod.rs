@@ -12,6 +12,7 @@
 //! | attention over blocks of keys and values | `attention.rs`, `cache.rs` |
 //! | threads | `pool.rs` |
 //! | memory for what is large | `memory.rs` |
+//! | what the machine allows | `ceilings.rs` |
 //!
 //! # Safety
 //! The only `unsafe` code of the engine, but for mapping files. Three invariants carry all of it: a kernel runs on
@@ -27,6 +28,7 @@ use lanes::{Lanes, Portable};
 
 pub(crate) mod attention;
 pub(crate) mod cache;
+pub(crate) mod ceilings;
 pub(crate) mod lanes;
 pub(crate) mod matmul;
 pub(crate) mod memory;
