@@ -70,7 +70,7 @@ pub(crate) fn read(folder: &Path, vocabulary: Option<usize>) -> Result<Folder, S
     };
     let template = template.map(Template::new);
     if let Some(end) = template.as_ref().and_then(|it| it.turn_end(&tokenizer))
-        && !tokenizer.is_stop(end)
+        && !tokenizer.stops.contains(&end)
     {
         tokenizer.stops.push(end);
     }

@@ -228,7 +228,7 @@ fn the_token_that_ends_a_turn(#[case] turn: &str, #[case] ends: bool) {
     let folder =
         changed("byte-level", &[("tokenizer.json", value.to_string()), ("chat_template.jinja", template)]);
     let tokenizer = folder::read(folder.path(), None).unwrap().tokenizer;
-    assert_eq!(tokenizer.is_stop(u32::try_from(id).unwrap()), ends);
+    assert_eq!(tokenizer.stops.contains(&u32::try_from(id).unwrap()), ends);
 }
 
 proptest! {
