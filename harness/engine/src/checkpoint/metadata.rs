@@ -61,9 +61,16 @@ enum Kind {
     Learned,
 }
 
-const NONE: Biases = Biases { query_key_value: false, output: false, mlp: false, head: false, norms: false };
+const NONE: Biases = Biases {
+    query_key_value: false,
+    output: false,
+    mlp: false,
+    head: false,
+    norms: false,
+    head_norms: false,
+};
 const NORMS: Biases = Biases { norms: true, ..NONE };
-const ALL: Biases = Biases { query_key_value: true, output: true, mlp: true, head: false, norms: true };
+const ALL: Biases = Biases { query_key_value: true, output: true, mlp: true, ..NORMS };
 
 const LLAMA: Architecture = Architecture {
     name: "llama",
@@ -356,7 +363,7 @@ fn positions(
                 Some(_) => return Ok(Positions::Learned),
                 None => 8.0,
             };
-            return Ok(Positions::Alibi { slopes: alibi_slopes(heads, steepest) });
+            return Ok(Positions::Alibi { slopes: alibi_slopes(heads, steepest), rounded: None });
         }
         Kind::Rotary | Kind::Neighbours => {}
     }

@@ -62,6 +62,8 @@ pub(super) static STABLELM: Names = Names {
 };
 pub(super) static PHI: Names = Names {
     last_norm: "final_layernorm",
+    query_norm: "self_attn.q_layernorm",
+    key_norm: "self_attn.k_layernorm",
     output: "self_attn.dense",
     gate: "",
     up: "mlp.fc1",

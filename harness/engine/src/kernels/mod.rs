@@ -25,6 +25,7 @@
 
 use lanes::{Lanes, Portable};
 
+pub(crate) mod alibi;
 pub(crate) mod attention;
 pub(crate) mod lanes;
 pub(crate) mod matmul;

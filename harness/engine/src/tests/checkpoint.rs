@@ -190,7 +190,7 @@ fn specs_of_the_reference() {
         [8, 2, 8, 2, 4]
     );
     assert_eq!(spec("starcoder").positions, Positions::Learned);
-    let Positions::Alibi { slopes } = spec("bloom").positions else { panic!("no slopes") };
+    let Positions::Alibi { slopes, rounded: None } = spec("bloom").positions else { panic!("no slopes") };
     assert_eq!(slopes, [0.25, 0.0625, 0.015_625, 0.003_906_25]);
     assert_eq!(spec("mpt").positions, spec("bloom").positions);
 

@@ -140,9 +140,10 @@ fn falcon_in_its_other_forms() {
                      "num_attention_heads": 32, "parallel_attn": false });
     let spec = read(&with("falcon", rw)).unwrap();
     assert_eq!((spec.attention.kv_heads, spec.residual), (32, Residual::Serial));
-    let Positions::Alibi { slopes } = spec.positions else { panic!("no slopes") };
-    // 2^-0.25 in 16 bits, over the root of a head's 64 elements.
-    close(f64::from(slopes[0]), 0.839_843_75 / 8.0);
+    let Positions::Alibi { slopes, rounded } = spec.positions else { panic!("no slopes") };
+    // 2^-0.25 in 16 bits.
+    close(f64::from(slopes[0]), 0.839_843_75);
+    assert_eq!(rounded, Some(0.125));
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn mpt_7b_storywriter() {
     }))
     .unwrap();
     assert_eq!((spec.context, spec.attention.clip, spec.logit_scale), (65536, Some(6.0), None));
-    let Positions::Alibi { slopes } = spec.positions else { panic!("no slopes") };
+    let Positions::Alibi { slopes, rounded: None } = spec.positions else { panic!("no slopes") };
     close(f64::from(slopes[31]), 2_f64.powi(-16));
 }
 
@@ -264,6 +265,7 @@ fn qwen2_slides_where_it_says() {
     };
     assert_eq!(settings(json!({})), [None; 4]);
     assert_eq!(settings(json!({ "use_sliding_window": true })), [None, None, Some(64), Some(64)]);
+    assert_eq!(settings(json!({ "use_sliding_window": true, "max_window_layers": 0 })), [Some(64); 4]);
     let types = ["sliding_attention", "full_attention", "full_attention", "full_attention"];
     let listed = settings(json!({ "use_sliding_window": true, "layer_types": types }));
     assert_eq!(listed, [Some(64), None, None, None]);
@@ -293,6 +295,12 @@ fn gemma_3_4b() {
     close(stretched(&spec, 1e6), 8.0);
     let Positions::Rotary(tables) = spec.positions else { panic!("no tables") };
     close(tables[1].frequencies[127], 10_000_f64.powf(-127.0 / 128.0));
+}
+
+#[test]
+fn gemma_has_heads_of_256_whatever_its_hidden_size() {
+    let spec = read(&with("gemma3_text", json!({ "hidden_size": 100, "num_attention_heads": 8 }))).unwrap();
+    assert_eq!(spec.attention.head_size, 256);
 }
 
 #[test]
@@ -367,6 +375,7 @@ fn stablelm_2_12b_and_phi_2() {
     json!({ "apply_residual_connection_post_layernorm": true }),
     "`apply_residual_connection_post_layernorm` is true"
 )]
+#[case::slices("bloom", json!({ "slow_but_exact": true }), "`slow_but_exact` is true")]
 #[case::norms("falcon", json!({ "num_ln_in_parallel_attn": 2 }), "`num_ln_in_parallel_attn` is 2")]
 #[case::serial_groups(
     "falcon",
@@ -382,7 +391,6 @@ fn stablelm_2_12b_and_phi_2() {
     json!({ "learned_pos_emb": false, "attn_config": { "alibi": false } }),
     "both false"
 )]
-#[case::phi_norms("phi", json!({ "qk_layernorm": true }), "`qk_layernorm` is true")]
 #[case::cross("gpt_bigcode", json!({ "add_cross_attention": true }), "`add_cross_attention` is true")]
 #[case::epsilon("llama", json!({ "rms_norm_eps": 0 }), "`rms_norm_eps` is 0")]
 #[case::long("llama", json!({ "odd": "x".repeat(1000) }), "…")]
