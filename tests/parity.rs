@@ -75,6 +75,7 @@ fn there_are_references_of_every_architecture() {
         "mpt",
         "phi",
         "qwen2",
+        "qwen3",
         "stablelm",
     ];
     assert_eq!(found, all.map(str::to_owned).into());

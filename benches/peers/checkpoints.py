@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tiny checkpoints of random weights in real architectures, with reference logits by transformers, for `parity`.
 
-    python -m venv venv && . venv/bin/activate && pip install torch==2.15.0 transformers==5.24.0
+    python -m venv /tmp/venv && . /tmp/venv/bin/activate && pip install torch==2.15.0 transformers==5.24.0
     python benches/peers/checkpoints.py                  # all
     python benches/peers/checkpoints.py qwen3 falcon     # those whose names contain one of these
 
@@ -116,6 +116,7 @@ def specs():
     yield "qwen2-sliding", t.Qwen2Config(
         num_key_value_heads=1, use_sliding_window=True, sliding_window=6, max_window_layers=1, **ODD
     ), dict(brain, shard="20KB")
+    yield "qwen3", t.Qwen3Config(num_key_value_heads=1, head_dim=20, tie_word_embeddings=True, **ODD), short
     yield "gemma-3-caps", t.Gemma3TextConfig(
         num_key_value_heads=3,
         head_dim=10,

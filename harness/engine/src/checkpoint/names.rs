@@ -41,6 +41,8 @@ pub(super) struct Names {
 }
 
 pub(super) static LLAMA: Names = LLAMA_NAMES;
+pub(super) static QWEN3: Names =
+    Names { query_norm: "self_attn.q_norm", key_norm: "self_attn.k_norm", ..LLAMA_NAMES };
 pub(super) static GEMMA3: Names = Names {
     prefixes: &[
         ("model.", ""),

@@ -51,6 +51,7 @@ fn length(spec: &Spec, which: Norm) -> usize {
 #[case::phi_2("phi-2", "1 norm; biases; head bias")]
 #[case::pythia("pythia", "2 norms; biases")]
 #[case::qwen2("qwen2", "2 norms; query bias")]
+#[case::qwen3("qwen3", "4 norms")]
 #[case::redpajama("redpajama-incite", "2 norms; biases")]
 #[case::stablelm_2("stablelm-2", "2 norms; query bias")]
 #[case::starcoder("starcoder", "positions; 2 norms; biases")]

@@ -272,6 +272,28 @@ fn qwen2_slides_where_it_says() {
 }
 
 #[test]
+fn qwen3_06b() {
+    let spec = read(&json!({
+        "architectures": ["Qwen3ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+        "bos_token_id": 151_643, "eos_token_id": 151_645, "head_dim": 128, "hidden_act": "silu",
+        "hidden_size": 1024, "initializer_range": 0.02, "intermediate_size": 3072,
+        "max_position_embeddings": 40960, "max_window_layers": 28, "model_type": "qwen3",
+        "num_attention_heads": 16, "num_hidden_layers": 28, "num_key_value_heads": 8,
+        "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1_000_000, "sliding_window": null,
+        "tie_word_embeddings": true, "torch_dtype": "bfloat16", "transformers_version": "4.51.0",
+        "use_cache": true, "use_sliding_window": false, "vocab_size": 151_936
+    }))
+    .unwrap();
+    assert_eq!((spec.attention.heads, spec.attention.kv_heads, spec.attention.head_size), (16, 8, 128));
+    assert_eq!(
+        (spec.attention.query_key_norm, spec.residual),
+        (Some(QueryKeyNorm::Shared), Residual::Serial)
+    );
+    let silent = read(&with("qwen3", json!({ "hidden_size": 1000 }))).unwrap();
+    assert_eq!(silent.attention.head_size, 128);
+}
+
+#[test]
 fn gemma_3_4b() {
     let spec = read(&json!({
         "architectures": ["Gemma3ForConditionalGeneration"], "boi_token_index": 255_999,
@@ -363,6 +385,7 @@ fn stablelm_2_12b_and_phi_2() {
 )]
 #[case::experts("mixtral", json!({ "num_experts_per_tok": 9 }), "more than the 8 experts")]
 #[case::bidirectional("gemma3_text", json!({ "use_bidirectional_attention": true }), "bidirectional")]
+#[case::mlp_bias("qwen3", json!({ "mlp_bias": true }), "`mlp_bias` is true")]
 #[case::layer_types("gemma3_text", json!({ "layer_types": ["full_attention"] }), "names 1 layers")]
 #[case::layer_type(
     "qwen2",

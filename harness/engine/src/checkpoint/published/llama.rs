@@ -49,6 +49,7 @@ pub(super) struct LlamaLike {
     /// Size of the MLP.
     mlp: usize,
     kv_heads: Option<usize>,
+    query_key_norm: Option<QueryKeyNorm>,
     theta: f64,
     biases: BiasRule,
     windows: WindowRule,
@@ -63,6 +64,8 @@ enum BiasRule {
     Written,
     /// Queries, keys and values.
     QueryKeyValue,
+    /// Queries, keys, values and output, as `attention_bias` says.
+    Attention,
 }
 
 /// Which layers see a window only.
@@ -89,6 +92,7 @@ pub(super) const LLAMA: LlamaLike = LlamaLike {
     },
     mlp: 11_008,
     kv_heads: None,
+    query_key_norm: None,
     theta: 10_000.0,
     biases: BiasRule::Written,
     windows: WindowRule::None,
@@ -118,6 +122,14 @@ pub(super) const QWEN2: LlamaLike = LlamaLike {
     ..LLAMA
 };
 
+pub(super) const QWEN3: LlamaLike = LlamaLike {
+    names: &names::QWEN3,
+    defaults: Defaults { head_size: Some(128), ..QWEN2.defaults },
+    query_key_norm: Some(QueryKeyNorm::Shared),
+    biases: BiasRule::Attention,
+    ..QWEN2
+};
+
 pub(super) fn llama(
     settings: &Settings,
     tensors: &Tensors,
@@ -126,6 +138,7 @@ pub(super) fn llama(
     let (mut spec, tied) = common(settings, &like.defaults, true)?;
     with_rms_norm(&mut spec);
     key_value_heads(settings, &mut spec, like.kv_heads)?;
+    spec.attention.query_key_norm = like.query_key_norm;
     let rope = Rope { default_theta: like.theta, ..Rope::PLAIN };
     spec.positions = Positions::Rotary(vec![rope.table(settings, spec.context, spec.attention.head_size)?]);
     spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(like.mlp);
@@ -153,6 +166,11 @@ fn biases(settings: &Settings, rule: BiasRule) -> Result<Biases, String> {
             let attention = settings.flag("attention_bias", false)?;
             let mlp = settings.flag("mlp_bias", false)?;
             Biases { query_key_value: attention, output: attention, mlp, ..none }
+        }
+        BiasRule::Attention => {
+            let attention = settings.flag("attention_bias", false)?;
+            settings.only("mlp_bias", &json!(false))?;
+            Biases { query_key_value: attention, output: attention, ..none }
         }
         BiasRule::None | BiasRule::QueryKeyValue => {
             let query_key_value = matches!(rule, BiasRule::QueryKeyValue);

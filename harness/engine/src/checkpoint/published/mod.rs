@@ -39,6 +39,7 @@ pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), 
         "mistral" => llama::llama(&settings, tensors, &llama::MISTRAL)?,
         "mixtral" => llama::llama(&settings, tensors, &llama::MIXTRAL)?,
         "qwen2" => llama::llama(&settings, tensors, &llama::QWEN2)?,
+        "qwen3" => llama::llama(&settings, tensors, &llama::QWEN3)?,
         "stablelm" => llama::stablelm(&settings, tensors)?,
         "phi" => llama::phi(&settings, tensors)?,
         "gemma3_text" => llama::gemma3(&settings, tensors)?,
@@ -60,8 +61,8 @@ pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), 
         "gpt_bigcode" => fused::gpt_bigcode(&settings, tensors)?,
         other => {
             return Err(format!(
-                "`model_type` is `{other}`, and the engine knows llama, mistral, mixtral, qwen2, stablelm, phi, \
-                 gemma3, gemma3_text, falcon, bloom, gpt_neox, mpt and gpt_bigcode"
+                "`model_type` is `{other}`, and the engine knows llama, mistral, mixtral, qwen2, qwen3, stablelm, \
+                 phi, gemma3, gemma3_text, falcon, bloom, gpt_neox, mpt and gpt_bigcode"
             ));
         }
     };
