@@ -67,6 +67,17 @@ fn llama_2_7b() {
 }
 
 #[test]
+fn settings_that_older_files_write_down_of_every_model() {
+    let older = json!({
+        "add_cross_attention": false, "chunk_size_feed_forward": 0, "cross_attention_hidden_size": null,
+        "is_decoder": false, "is_encoder_decoder": false, "output_attentions": false, "prefix": null,
+        "pruned_heads": {}, "return_dict": true, "sep_token_id": null, "tf_legacy_loss": false,
+        "tie_encoder_decoder": false, "torchscript": false, "use_bfloat16": false
+    });
+    assert_eq!(read(&with("llama", older)).unwrap(), read(&with("llama", json!({}))).unwrap());
+}
+
+#[test]
 fn rotary_positions_in_both_spellings() {
     let llama3 = json!({
         "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -415,6 +426,7 @@ fn stablelm_2_12b_and_phi_2() {
     "both false"
 )]
 #[case::cross("gpt_bigcode", json!({ "add_cross_attention": true }), "`add_cross_attention` is true")]
+#[case::pruned("llama", json!({ "pruned_heads": { "0": [1] } }), "`pruned_heads` is {\"0\":[1]}")]
 #[case::epsilon("llama", json!({ "rms_norm_eps": 0 }), "`rms_norm_eps` is 0")]
 #[case::long("llama", json!({ "odd": "x".repeat(1000) }), "…")]
 fn options_that_nobody_can_follow(#[case] kind: &str, #[case] settings: Value, #[case] reason: &str) {

@@ -213,7 +213,6 @@ pub(super) fn gpt_bigcode(settings: &Settings, tensors: &Tensors) -> Result<(Spe
     let kv_heads = if single { 1 } else { spec.attention.heads };
     share_heads(&mut spec, kv_heads)?;
     settings.only("num_key_value_heads", &Value::from(kv_heads))?;
-    settings.only("add_cross_attention", &json!(false))?;
     if !settings.flag("scale_attn_weights", true)? {
         spec.attention.scale = 1.0;
     }

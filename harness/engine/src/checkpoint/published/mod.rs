@@ -32,7 +32,12 @@ const ALL_BIASES: Biases =
 /// Reads the settings and finds out how the files hold what they describe.
 pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), String> {
     let settings = Settings::new(config, "")?;
-    settings.only("is_encoder_decoder", &json!(false))?;
+    // What older files write down of every model.
+    for option in ["is_encoder_decoder", "add_cross_attention", "tie_encoder_decoder"] {
+        settings.only(option, &json!(false))?;
+    }
+    settings.only("chunk_size_feed_forward", &json!(0))?;
+    settings.only("pruned_heads", &json!({}))?;
     let Some(kind) = settings.text(&["model_type"])? else { return Err("no `model_type`".to_owned()) };
     let read = match kind {
         "llama" => llama::llama(&settings, tensors, &llama::LLAMA)?,
