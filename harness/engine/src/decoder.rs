@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use candle_core::{Device, Error, Result, Tensor};
 
 use crate::checkpoint::{self, Checkpoint, Matrix, Rows};
+use crate::kernels::alibi::Alibi;
 use crate::kernels::attention::{Attention, Place, Turns};
 use crate::kernels::cache::{BLOCK, Cache};
 use crate::kernels::pack::Packed;
@@ -245,8 +246,8 @@ impl Decoder {
             cap: of.cap,
             query_norms: &self.layers[layer].query_norms,
             key_norms: &self.layers[layer].key_norms,
-            slopes: match &self.spec.positions {
-                Positions::Alibi { slopes } => Some(slopes),
+            alibi: match &self.spec.positions {
+                Positions::Alibi { slopes, rounded } => Some(Alibi { slopes, rounded: *rounded }),
                 Positions::Rotary(_) | Positions::Learned => None,
             },
             window: self.spec.layers[layer].window,

@@ -30,6 +30,8 @@ pub(super) struct Biases {
     pub(super) head: bool,
     /// Of all norms but those of queries and keys.
     pub(super) norms: bool,
+    /// Of the norms of queries and keys.
+    pub(super) head_norms: bool,
 }
 
 /// Several of a kind in one tensor, or each in one of its own.
@@ -207,6 +209,11 @@ impl Layout {
         }
     }
 
+    /// The full name of the bias beside a part of a matrix. A head has its own, even where its weights are the embedding.
+    pub(super) fn bias(&self, which: Matrix, part: &Part) -> String {
+        if which == Matrix::Head { format!("{}.bias", self.head()) } else { format!("{}.bias", part.name) }
+    }
+
     fn query_key_value(&self, spec: &Spec, layer: usize) -> Place {
         let attention = spec.attention;
         let size = attention.head_size;
@@ -316,7 +323,7 @@ impl Layout {
                 ((0..heads).map(|head| name.replacen("{}", &head.to_string(), 1)).collect(), vec![size])
             }
         };
-        Some(NormPlace { names, shape, bias: false })
+        Some(NormPlace { names, shape, bias: self.biases.head_norms })
     }
 
     /// A tensor that is missing, misshapen or not understood makes wrong answers: none is let through.
@@ -330,7 +337,7 @@ impl Layout {
             }
             let Some(Place { parts, bias: true }) = self.matrix(spec, tensors, which) else { continue };
             for part in parts {
-                let name = format!("{}.bias", part.name);
+                let name = self.bias(which, &part);
                 expect_plain(tensors, &name, &part.shape[..part.shape.len() - 1])?;
                 seen.insert(name);
             }

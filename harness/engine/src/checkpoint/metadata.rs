@@ -43,6 +43,8 @@ struct Architecture {
     positions: Kind,
     activation: Activation,
     gated: bool,
+    /// Queries and keys are normalized, by one weight vector for all heads.
+    query_key_norm: bool,
     residual: Residual,
     /// What must have biases; other biases are there or not.
     biases: Biases,
@@ -61,9 +63,16 @@ enum Kind {
     Learned,
 }
 
-const NONE: Biases = Biases { query_key_value: false, output: false, mlp: false, head: false, norms: false };
+const NONE: Biases = Biases {
+    query_key_value: false,
+    output: false,
+    mlp: false,
+    head: false,
+    norms: false,
+    head_norms: false,
+};
 const NORMS: Biases = Biases { norms: true, ..NONE };
-const ALL: Biases = Biases { query_key_value: true, output: true, mlp: true, head: false, norms: true };
+const ALL: Biases = Biases { query_key_value: true, output: true, mlp: true, ..NORMS };
 
 const LLAMA: Architecture = Architecture {
     name: "llama",
@@ -71,6 +80,7 @@ const LLAMA: Architecture = Architecture {
     positions: Kind::Neighbours,
     activation: Activation::Silu,
     gated: true,
+    query_key_norm: false,
     residual: Residual::Serial,
     biases: NONE,
     one_key: false,
@@ -85,12 +95,13 @@ const PLAIN: Architecture = Architecture {
     ..LLAMA
 };
 
-const ARCHITECTURES: [Architecture; 10] = [
+const ARCHITECTURES: [Architecture; 11] = [
     LLAMA,
     Architecture {
         name: "gemma3",
         positions: Kind::Rotary,
         activation: Activation::GeluTanh,
+        query_key_norm: true,
         residual: Residual::SerialPostNorms,
         ..LLAMA
     },
@@ -101,6 +112,7 @@ const ARCHITECTURES: [Architecture; 10] = [
         slides: false,
         ..LLAMA
     },
+    Architecture { name: "qwen3", positions: Kind::Rotary, query_key_norm: true, slides: false, ..LLAMA },
     Architecture { name: "stablelm", activation: Activation::Silu, gated: true, biases: NORMS, ..PLAIN },
     Architecture {
         name: "phi2",
@@ -304,7 +316,7 @@ fn attention(keys: &Keys, row: &Architecture, hidden: usize, layers: usize) -> R
         scale: float(1.0 / (queried as f64).sqrt()),
         clip: keys.unless_zero("attention.clamp_kqv")?.map(float),
         cap: keys.unless_zero("attn_logit_softcapping")?.map(float),
-        query_key_norm: (row.name == "gemma3").then_some(QueryKeyNorm::Shared),
+        query_key_norm: row.query_key_norm.then_some(QueryKeyNorm::Shared),
     })
 }
 
@@ -356,7 +368,7 @@ fn positions(
                 Some(_) => return Ok(Positions::Learned),
                 None => 8.0,
             };
-            return Ok(Positions::Alibi { slopes: alibi_slopes(heads, steepest) });
+            return Ok(Positions::Alibi { slopes: alibi_slopes(heads, steepest), rounded: None });
         }
         Kind::Rotary | Kind::Neighbours => {}
     }

@@ -186,7 +186,7 @@ impl Checkpoint {
         }
         let mut bias = Vec::new();
         for part in place.parts {
-            let whole = self.vector(&format!("{}.bias", part.name))?;
+            let whole = self.vector(&self.layout.bias(which, &part))?;
             bias.extend(part.rows().map(|row| whole[row]));
         }
         Ok(Some(bias))
@@ -211,9 +211,11 @@ impl Checkpoint {
         Ok((weight, place.bias.then_some(bias)))
     }
 
-    /// Whether the embedding serves as head.
+    /// Whether the embedding serves as head, without a bias.
     pub(crate) fn has_tied_head(&self) -> bool {
-        self.layout.tied && (!self.layout.has_head(&self.tensors) || self.repeats_embedding())
+        self.layout.tied
+            && !self.layout.biases.head
+            && (!self.layout.has_head(&self.tensors) || self.repeats_embedding())
     }
 
     /// Finds files that were cut since they were opened, before their weights are read.

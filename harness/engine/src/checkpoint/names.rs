@@ -41,6 +41,8 @@ pub(super) struct Names {
 }
 
 pub(super) static LLAMA: Names = LLAMA_NAMES;
+pub(super) static QWEN3: Names =
+    Names { query_norm: "self_attn.q_norm", key_norm: "self_attn.k_norm", ..LLAMA_NAMES };
 pub(super) static GEMMA3: Names = Names {
     prefixes: &[
         ("model.", ""),
@@ -62,6 +64,8 @@ pub(super) static STABLELM: Names = Names {
 };
 pub(super) static PHI: Names = Names {
     last_norm: "final_layernorm",
+    query_norm: "self_attn.q_layernorm",
+    key_norm: "self_attn.k_layernorm",
     output: "self_attn.dense",
     gate: "",
     up: "mlp.fc1",

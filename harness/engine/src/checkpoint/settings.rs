@@ -15,7 +15,7 @@ pub(super) const MOST: usize = 1 << 24;
 
 /// Keys that cannot change what a prompt's logits are: what happens in training, how text is generated where a
 /// request does not say, which program wrote the file, how the numbers were stored.
-const HARMLESS: [&str; 76] = [
+const HARMLESS: [&str; 75] = [
     "architectures",
     "attention_softmax_in_fp32",
     "auto_map",
@@ -71,7 +71,6 @@ const HARMLESS: [&str; 76] = [
     "scale_attention_softmax_in_fp32",
     "skip_bias_add",
     "skip_bias_add_qkv",
-    "slow_but_exact",
     "suppress_tokens",
     "task_specific_params",
     "temperature",
@@ -165,11 +164,23 @@ impl<'v> Settings<'v> {
 
     /// A count of 1 to `most`.
     pub(super) fn count(&self, names: &[&str], most: usize) -> Result<Option<usize>, String> {
+        self.count_from(1, names, most)
+    }
+
+    /// A count of `least` to `most`.
+    pub(super) fn count_from(
+        &self,
+        least: usize,
+        names: &[&str],
+        most: usize,
+    ) -> Result<Option<usize>, String> {
         let Some((key, value)) = self.find(names)? else { return Ok(None) };
         let count = value.as_u64().and_then(|it| usize::try_from(it).ok());
-        match count.filter(|it| (1..=most).contains(it)) {
+        match count.filter(|it| (least..=most).contains(it)) {
             Some(it) => Ok(Some(it)),
-            None => Err(self.fault(key, value, &format!("where a number from 1 to {most} is possible"))),
+            None => {
+                Err(self.fault(key, value, &format!("where a number from {least} to {most} is possible")))
+            }
         }
     }
 
@@ -238,11 +249,6 @@ impl<'v> Settings<'v> {
     pub(super) fn object(&self, name: &str) -> Result<Option<Settings<'v>>, String> {
         let Some((key, value)) = self.find(&[name])? else { return Ok(None) };
         Settings::new(value, &format!("{}{key}", self.within)).map(Some)
-    }
-
-    /// Whether a key is there and not null.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.values.get(name).is_some_and(|it| !it.is_null())
     }
 
     /// An option that the decoder has only one value of.

@@ -3,6 +3,7 @@
 //! A token's scores are summed over elements and its values over positions, both in order: what else is computed in the
 //! same step changes nothing.
 
+use super::alibi::Alibi;
 use super::cache::{BLOCK, Cache, Data, Kept, padded};
 use super::lanes::{LANES, Lanes};
 use super::memory::unwritten;
@@ -24,8 +25,7 @@ pub(crate) struct Attention<'l> {
     /// Of each head's queries and keys; one for all heads, or one a head.
     pub(crate) query_norms: &'l [Norm],
     pub(crate) key_norms: &'l [Norm],
-    /// Slopes of ALiBi, one a head.
-    pub(crate) slopes: Option<&'l [f32]>,
+    pub(crate) alibi: Option<Alibi<'l>>,
     /// How many positions are seen, a token's own included.
     pub(crate) window: Option<usize>,
     /// Cosines and sines of each position, `[positions, turning pairs]`.
@@ -399,7 +399,7 @@ impl<T: Kept, const ROWS: usize> Sought<'_, '_, T, ROWS> {
     /// Scores of the positions of some blocks from `index` on.
     #[inline(always)]
     unsafe fn score<L: Lanes, const BLOCKS: usize>(&self, index: usize, most: &mut [L::F; ROWS]) {
-        let &Attention { head_size, cap, slopes, .. } = self.look.attention;
+        let &Attention { head_size, cap, alibi, .. } = self.look.attention;
         unsafe {
             let queries: [*const f32; ROWS] =
                 std::array::from_fn(|row| self.look.queries.as_ptr().add(self.place(row)));
@@ -431,15 +431,14 @@ impl<T: Kept, const ROWS: usize> Sought<'_, '_, T, ROWS> {
                     let to = self.scores.add(row * self.length + (index - self.first) * BLOCK);
                     L::store(to, sum);
                     let seen = self.seen[row];
-                    if slopes.is_some() || !seen.is_whole(index) {
+                    if alibi.is_some() || !seen.is_whole(index) {
                         for lane in 0..BLOCK {
                             let at = index * BLOCK + lane;
                             if !seen.has(at) {
                                 *to.add(lane) = f32::NEG_INFINITY;
-                            } else if let Some(slopes) = slopes {
-                                // Never positive: a token sees nothing that comes after it.
-                                let slope = slopes[self.look.head + row % self.look.together];
-                                *to.add(lane) -= slope * (seen.position - at) as f32;
+                            } else if let Some(alibi) = alibi {
+                                let head = self.look.head + row % self.look.together;
+                                *to.add(lane) = alibi.add(*to.add(lane), head, at, seen.position);
                             }
                         }
                     }

@@ -26,6 +26,7 @@
 
 use lanes::{Lanes, Portable};
 
+pub(crate) mod alibi;
 pub(crate) mod attention;
 pub(crate) mod cache;
 pub(crate) mod ceilings;

@@ -59,8 +59,9 @@ pub(crate) enum Positions {
     /// `i + frequencies.len()`, by `position * frequencies[i]` radians, multiplied by `scale` (YaRN's `mscale`).
     /// The loader brings neighbours that turn together (GGUF's Llama) into this order.
     Rotary(Vec<Rotary>),
-    /// Scores get `slope * (key position - query position)`, one slope a head.
-    Alibi { slopes: Vec<f32> },
+    /// Scores get `slope * (key position - query position)`, one slope a head. Where it is rounded, they get
+    /// `rounded * bf16(slope * bf16(key position))` instead (Falcon).
+    Alibi { slopes: Vec<f32>, rounded: Option<f32> },
     /// A row of a learned matrix is added to each embedding.
     Learned,
 }
@@ -94,7 +95,7 @@ pub(crate) struct Attention {
 /// How queries and keys are normalized, before they turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueryKeyNorm {
-    /// One weight vector for all heads (Gemma 3, RMS).
+    /// One weight vector for all heads (Gemma 3, RMS; Phi, layer norm with bias).
     Shared,
     /// A weight vector for each head (StableLM 2 12B, layer norm without bias).
     PerHead,

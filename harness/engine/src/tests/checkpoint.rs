@@ -51,6 +51,7 @@ fn length(spec: &Spec, which: Norm) -> usize {
 #[case::phi_2("phi-2", "1 norm; biases; head bias")]
 #[case::pythia("pythia", "2 norms; biases")]
 #[case::qwen2("qwen2", "2 norms; query bias")]
+#[case::qwen3("qwen3", "4 norms")]
 #[case::redpajama("redpajama-incite", "2 norms; biases")]
 #[case::stablelm_2("stablelm-2", "2 norms; query bias")]
 #[case::starcoder("starcoder", "positions; 2 norms; biases")]
@@ -190,7 +191,7 @@ fn specs_of_the_reference() {
         [8, 2, 8, 2, 4]
     );
     assert_eq!(spec("starcoder").positions, Positions::Learned);
-    let Positions::Alibi { slopes } = spec("bloom").positions else { panic!("no slopes") };
+    let Positions::Alibi { slopes, rounded: None } = spec("bloom").positions else { panic!("no slopes") };
     assert_eq!(slopes, [0.25, 0.0625, 0.015_625, 0.003_906_25]);
     assert_eq!(spec("mpt").positions, spec("bloom").positions);
 

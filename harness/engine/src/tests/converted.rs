@@ -150,11 +150,13 @@ fn converted(folder: &str) -> File {
             let parallel = config["use_parallel_residual"].as_bool().unwrap();
             file = file.flag(&key("use_parallel_residual"), parallel);
         }
-        "gemma3" => {
+        "gemma3" | "qwen3" => {
             file = file
                 .count(&key("attention.key_length"), number(sizes.head))
-                .count(&key("attention.value_length"), number(sizes.head))
-                .count(&key("attention.sliding_window_pattern"), 2);
+                .count(&key("attention.value_length"), number(sizes.head));
+            if arch == "gemma3" {
+                file = file.count(&key("attention.sliding_window_pattern"), 2);
+            }
         }
         "falcon" => file = file.text(&key("tensor_data_layout"), "jploski"),
         _ => {}
@@ -240,6 +242,7 @@ fn another_layout_is_the_same_model(
         "phi-2",
         "pythia",
         "qwen2",
+        "qwen3",
         "redpajama-incite",
         "stablelm-2",
         "starcoder"

@@ -67,6 +67,17 @@ fn llama_2_7b() {
 }
 
 #[test]
+fn settings_that_older_files_write_down_of_every_model() {
+    let older = json!({
+        "add_cross_attention": false, "chunk_size_feed_forward": 0, "cross_attention_hidden_size": null,
+        "is_decoder": false, "is_encoder_decoder": false, "output_attentions": false, "prefix": null,
+        "pruned_heads": {}, "return_dict": true, "sep_token_id": null, "tf_legacy_loss": false,
+        "tie_encoder_decoder": false, "torchscript": false, "use_bfloat16": false
+    });
+    assert_eq!(read(&with("llama", older)).unwrap(), read(&with("llama", json!({}))).unwrap());
+}
+
+#[test]
 fn rotary_positions_in_both_spellings() {
     let llama3 = json!({
         "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -140,9 +151,10 @@ fn falcon_in_its_other_forms() {
                      "num_attention_heads": 32, "parallel_attn": false });
     let spec = read(&with("falcon", rw)).unwrap();
     assert_eq!((spec.attention.kv_heads, spec.residual), (32, Residual::Serial));
-    let Positions::Alibi { slopes } = spec.positions else { panic!("no slopes") };
-    // 2^-0.25 in 16 bits, over the root of a head's 64 elements.
-    close(f64::from(slopes[0]), 0.839_843_75 / 8.0);
+    let Positions::Alibi { slopes, rounded } = spec.positions else { panic!("no slopes") };
+    // 2^-0.25 in 16 bits.
+    close(f64::from(slopes[0]), 0.839_843_75);
+    assert_eq!(rounded, Some(0.125));
 }
 
 #[test]
@@ -180,7 +192,7 @@ fn mpt_7b_storywriter() {
     }))
     .unwrap();
     assert_eq!((spec.context, spec.attention.clip, spec.logit_scale), (65536, Some(6.0), None));
-    let Positions::Alibi { slopes } = spec.positions else { panic!("no slopes") };
+    let Positions::Alibi { slopes, rounded: None } = spec.positions else { panic!("no slopes") };
     close(f64::from(slopes[31]), 2_f64.powi(-16));
 }
 
@@ -264,9 +276,32 @@ fn qwen2_slides_where_it_says() {
     };
     assert_eq!(settings(json!({})), [None; 4]);
     assert_eq!(settings(json!({ "use_sliding_window": true })), [None, None, Some(64), Some(64)]);
+    assert_eq!(settings(json!({ "use_sliding_window": true, "max_window_layers": 0 })), [Some(64); 4]);
     let types = ["sliding_attention", "full_attention", "full_attention", "full_attention"];
     let listed = settings(json!({ "use_sliding_window": true, "layer_types": types }));
     assert_eq!(listed, [Some(64), None, None, None]);
+}
+
+#[test]
+fn qwen3_06b() {
+    let spec = read(&json!({
+        "architectures": ["Qwen3ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+        "bos_token_id": 151_643, "eos_token_id": 151_645, "head_dim": 128, "hidden_act": "silu",
+        "hidden_size": 1024, "initializer_range": 0.02, "intermediate_size": 3072,
+        "max_position_embeddings": 40960, "max_window_layers": 28, "model_type": "qwen3",
+        "num_attention_heads": 16, "num_hidden_layers": 28, "num_key_value_heads": 8,
+        "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1_000_000, "sliding_window": null,
+        "tie_word_embeddings": true, "torch_dtype": "bfloat16", "transformers_version": "4.51.0",
+        "use_cache": true, "use_sliding_window": false, "vocab_size": 151_936
+    }))
+    .unwrap();
+    assert_eq!((spec.attention.heads, spec.attention.kv_heads, spec.attention.head_size), (16, 8, 128));
+    assert_eq!(
+        (spec.attention.query_key_norm, spec.residual),
+        (Some(QueryKeyNorm::Shared), Residual::Serial)
+    );
+    let silent = read(&with("qwen3", json!({ "hidden_size": 1000 }))).unwrap();
+    assert_eq!(silent.attention.head_size, 128);
 }
 
 #[test]
@@ -293,6 +328,12 @@ fn gemma_3_4b() {
     close(stretched(&spec, 1e6), 8.0);
     let Positions::Rotary(tables) = spec.positions else { panic!("no tables") };
     close(tables[1].frequencies[127], 10_000_f64.powf(-127.0 / 128.0));
+}
+
+#[test]
+fn gemma_has_heads_of_256_whatever_its_hidden_size() {
+    let spec = read(&with("gemma3_text", json!({ "hidden_size": 100, "num_attention_heads": 8 }))).unwrap();
+    assert_eq!(spec.attention.head_size, 256);
 }
 
 #[test]
@@ -355,6 +396,7 @@ fn stablelm_2_12b_and_phi_2() {
 )]
 #[case::experts("mixtral", json!({ "num_experts_per_tok": 9 }), "more than the 8 experts")]
 #[case::bidirectional("gemma3_text", json!({ "use_bidirectional_attention": true }), "bidirectional")]
+#[case::mlp_bias("qwen3", json!({ "mlp_bias": true }), "`mlp_bias` is true")]
 #[case::layer_types("gemma3_text", json!({ "layer_types": ["full_attention"] }), "names 1 layers")]
 #[case::layer_type(
     "qwen2",
@@ -367,6 +409,7 @@ fn stablelm_2_12b_and_phi_2() {
     json!({ "apply_residual_connection_post_layernorm": true }),
     "`apply_residual_connection_post_layernorm` is true"
 )]
+#[case::slices("bloom", json!({ "slow_but_exact": true }), "`slow_but_exact` is true")]
 #[case::norms("falcon", json!({ "num_ln_in_parallel_attn": 2 }), "`num_ln_in_parallel_attn` is 2")]
 #[case::serial_groups(
     "falcon",
@@ -382,8 +425,8 @@ fn stablelm_2_12b_and_phi_2() {
     json!({ "learned_pos_emb": false, "attn_config": { "alibi": false } }),
     "both false"
 )]
-#[case::phi_norms("phi", json!({ "qk_layernorm": true }), "`qk_layernorm` is true")]
 #[case::cross("gpt_bigcode", json!({ "add_cross_attention": true }), "`add_cross_attention` is true")]
+#[case::pruned("llama", json!({ "pruned_heads": { "0": [1] } }), "`pruned_heads` is {\"0\":[1]}")]
 #[case::epsilon("llama", json!({ "rms_norm_eps": 0 }), "`rms_norm_eps` is 0")]
 #[case::long("llama", json!({ "odd": "x".repeat(1000) }), "…")]
 fn options_that_nobody_can_follow(#[case] kind: &str, #[case] settings: Value, #[case] reason: &str) {

@@ -7,11 +7,8 @@ use super::super::names;
 use super::super::rotary::{Rope, Share};
 use super::super::settings::{MOST, Settings};
 use super::super::tensors::Tensors;
-use super::{Defaults, MOST_HEADS, common, inverse_root, share_heads};
+use super::{ALL_BIASES, Defaults, MOST_HEADS, common, inverse_root, share_heads};
 use crate::spec::{Activation, Positions, Residual, Spec, alibi_slopes, to_bf16};
-
-const ALL_BIASES: Biases =
-    Biases { query_key_value: true, output: true, mlp: true, head: false, norms: true };
 
 /// `grouped`: an early name of the architecture that means the newer decoder.
 pub(super) fn falcon(
@@ -24,6 +21,7 @@ pub(super) fn falcon(
         hidden: 4544,
         layers: 32,
         heads: 71,
+        head_size: None,
         context: 2048,
         epsilon: 1e-5,
         tied: true,
@@ -63,18 +61,17 @@ pub(super) fn falcon(
     };
     let head_size = spec.attention.head_size;
     spec.positions = if settings.flag("alibi", false)? {
-        // Here ALiBi is added before the scores are scaled, and its slopes are rounded to 16 bits.
-        let scale = spec.attention.scale;
-        let slopes = alibi_slopes(heads, 8.0).into_iter().map(|it| to_bf16(it) * scale).collect();
+        // Here ALiBi is computed in 16 bits, and added before the scores are scaled.
+        let slopes = alibi_slopes(heads, 8.0).into_iter().map(to_bf16).collect();
         settings.object("rope_scaling")?.map_or(Ok(()), |it| it.only("rope_type", &json!("default")))?;
         settings.positive(&["rope_theta"])?;
         settings.object("rope_parameters")?;
-        Positions::Alibi { slopes }
+        Positions::Alibi { slopes, rounded: Some(spec.attention.scale) }
     } else {
         Positions::Rotary(vec![Rope::PLAIN.table(settings, spec.context, head_size)?])
     };
     let bias = settings.flag("bias", false)?;
-    let biases = Biases { query_key_value: bias, output: bias, mlp: bias, head: false, norms: true };
+    let biases = Biases { query_key_value: bias, output: bias, mlp: bias, ..ALL_BIASES };
     let two = spec.residual == Residual::ParallelTwoNorms;
     let names = if two { &names::FALCON_TWO_NORMS } else { &names::FALCON };
     Ok((spec, Layout { biases, tied, ..Layout::new(names, tensors)? }))
@@ -86,6 +83,7 @@ pub(super) fn bloom(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Lay
         hidden: 64,
         layers: 2,
         heads: 8,
+        head_size: None,
         context: 2048,
         epsilon: 1e-5,
         tied: true,
@@ -93,8 +91,10 @@ pub(super) fn bloom(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Lay
     let (mut spec, tied) = common(settings, &defaults, false)?;
     settings.only("apply_residual_connection_post_layernorm", &json!(false))?;
     settings.only("n_inner", &json!(4 * spec.hidden))?;
+    // Sums in slices, without the biases.
+    settings.only("slow_but_exact", &json!(false))?;
     spec.embedding_norm = true;
-    spec.positions = Positions::Alibi { slopes: alibi_slopes(spec.attention.heads, 8.0) };
+    spec.positions = Positions::Alibi { slopes: alibi_slopes(spec.attention.heads, 8.0), rounded: None };
     spec.mlp.activation = Activation::GeluTanh;
     Ok((spec, Layout { biases: ALL_BIASES, tied, ..Layout::new(&names::BLOOM, tensors)? }))
 }
@@ -105,6 +105,7 @@ pub(super) fn gpt_neox(settings: &Settings, tensors: &Tensors) -> Result<(Spec, 
         hidden: 6144,
         layers: 44,
         heads: 64,
+        head_size: None,
         context: 2048,
         epsilon: 1e-5,
         tied: false,
@@ -129,6 +130,7 @@ pub(super) fn mpt(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layou
         hidden: 2048,
         layers: 24,
         heads: 16,
+        head_size: None,
         context: 2048,
         epsilon: 1e-5,
         tied: true,
@@ -185,7 +187,7 @@ pub(super) fn mpt(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layou
         attention.finish()?;
     }
     spec.positions = match (alibi, learned) {
-        (true, _) => Positions::Alibi { slopes: alibi_slopes(spec.attention.heads, steepest) },
+        (true, _) => Positions::Alibi { slopes: alibi_slopes(spec.attention.heads, steepest), rounded: None },
         (false, true) => Positions::Learned,
         (false, false) => return Err("`learned_pos_emb` and `attn_config.alibi` are both false".to_owned()),
     };
@@ -201,6 +203,7 @@ pub(super) fn gpt_bigcode(settings: &Settings, tensors: &Tensors) -> Result<(Spe
         hidden: 768,
         layers: 12,
         heads: 12,
+        head_size: None,
         context: 1024,
         epsilon: 1e-5,
         tied: true,
@@ -210,7 +213,6 @@ pub(super) fn gpt_bigcode(settings: &Settings, tensors: &Tensors) -> Result<(Spe
     let kv_heads = if single { 1 } else { spec.attention.heads };
     share_heads(&mut spec, kv_heads)?;
     settings.only("num_key_value_heads", &Value::from(kv_heads))?;
-    settings.only("add_cross_attention", &json!(false))?;
     if !settings.flag("scale_attn_weights", true)? {
         spec.attention.scale = 1.0;
     }

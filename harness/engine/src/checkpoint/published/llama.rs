@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::super::layout::{Biases, Layout};
-use super::super::names;
+use super::super::names::{self, Names};
 use super::super::rotary::{Rope, Share};
 use super::super::settings::{MOST, Settings};
 use super::super::tensors::Tensors;
-use super::{Defaults, MOST_EXPERTS, MOST_HEADS, common, inverse_root, share_heads};
+use super::{ALL_BIASES, Defaults, MOST_EXPERTS, MOST_HEADS, common, inverse_root, share_heads};
 use crate::spec::{Activation, Experts, NormKind, Positions, QueryKeyNorm, Residual, Spec};
 
 /// Keys that are there under one name only and mean the same everywhere.
@@ -42,57 +42,92 @@ fn layer_types(settings: &Settings, layers: usize) -> Result<Option<Vec<bool>>, 
     slides.collect::<Result<_, _>>().map(Some)
 }
 
-/// Architectures that are Llama but for their defaults and biases.
+/// Architectures that are Llama but for what stands here.
 pub(super) struct LlamaLike {
+    names: &'static Names,
     defaults: Defaults,
+    /// Size of the MLP.
     mlp: usize,
     kv_heads: Option<usize>,
+    query_key_norm: Option<QueryKeyNorm>,
     theta: f64,
-    kind: LlamaKind,
+    biases: BiasRule,
+    windows: WindowRule,
+    experts: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LlamaKind {
-    Llama,
-    Mistral,
-    Mixtral,
-    Qwen2,
+/// Which projections have biases.
+#[derive(Clone, Copy)]
+enum BiasRule {
+    None,
+    /// `attention_bias` and `mlp_bias` say it.
+    Written,
+    /// Queries, keys and values.
+    QueryKeyValue,
+    /// Queries, keys, values and output, as `attention_bias` says.
+    Attention,
+}
+
+/// Which layers see a window only.
+#[derive(Clone, Copy)]
+enum WindowRule {
+    None,
+    /// All, where there is a `sliding_window`; this many tokens where the settings are silent.
+    All(Option<usize>),
+    /// Where `use_sliding_window` is true, those that `layer_types` names, else those from `max_window_layers` on.
+    Upper,
 }
 
 pub(super) const LLAMA: LlamaLike = LlamaLike {
+    names: &names::LLAMA,
     defaults: Defaults {
         vocabulary: 32_000,
         hidden: 4096,
         layers: 32,
         heads: 32,
+        head_size: None,
         context: 2048,
         epsilon: 1e-6,
         tied: false,
     },
     mlp: 11_008,
     kv_heads: None,
+    query_key_norm: None,
     theta: 10_000.0,
-    kind: LlamaKind::Llama,
+    biases: BiasRule::Written,
+    windows: WindowRule::None,
+    experts: false,
 };
 pub(super) const MISTRAL: LlamaLike = LlamaLike {
     defaults: Defaults { context: 131_072, ..LLAMA.defaults },
     mlp: 14_336,
     kv_heads: Some(8),
-    kind: LlamaKind::Mistral,
+    biases: BiasRule::None,
+    windows: WindowRule::All(Some(4096)),
     ..LLAMA
 };
 pub(super) const MIXTRAL: LlamaLike = LlamaLike {
     defaults: Defaults { context: 131_072, epsilon: 1e-5, ..LLAMA.defaults },
     theta: 1e6,
-    kind: LlamaKind::Mixtral,
+    windows: WindowRule::All(None),
+    experts: true,
     ..MISTRAL
 };
 pub(super) const QWEN2: LlamaLike = LlamaLike {
     defaults: Defaults { vocabulary: 151_936, context: 32_768, ..LLAMA.defaults },
     mlp: 22_016,
     kv_heads: Some(32),
-    kind: LlamaKind::Qwen2,
+    biases: BiasRule::QueryKeyValue,
+    windows: WindowRule::Upper,
     ..LLAMA
+};
+
+pub(super) const QWEN3: LlamaLike = LlamaLike {
+    names: &names::QWEN3,
+    defaults: Defaults { head_size: Some(128), ..QWEN2.defaults },
+    query_key_norm: Some(QueryKeyNorm::Shared),
+    biases: BiasRule::Attention,
+    ..QWEN2
 };
 
 pub(super) fn llama(
@@ -103,37 +138,65 @@ pub(super) fn llama(
     let (mut spec, tied) = common(settings, &like.defaults, true)?;
     with_rms_norm(&mut spec);
     key_value_heads(settings, &mut spec, like.kv_heads)?;
+    spec.attention.query_key_norm = like.query_key_norm;
     let rope = Rope { default_theta: like.theta, ..Rope::PLAIN };
     spec.positions = Positions::Rotary(vec![rope.table(settings, spec.context, spec.attention.head_size)?]);
     spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(like.mlp);
     spec.mlp.gated = true;
     spec.mlp.activation = settings.activation(&["hidden_act"], Activation::Silu)?;
-    let mut biases = Biases::default();
-    match like.kind {
-        LlamaKind::Llama => {
-            biases.query_key_value = settings.flag("attention_bias", false)?;
-            biases.output = biases.query_key_value;
-            biases.mlp = settings.flag("mlp_bias", false)?;
-            settings.only("rope_interleaved", &json!(false))?;
+    settings.only("rope_interleaved", &json!(false))?;
+    settings.only("use_mrope", &json!(false))?;
+    windows(settings, &mut spec, like.windows)?;
+    if like.experts {
+        let count = settings.count(&["num_local_experts"], MOST_EXPERTS)?.unwrap_or(8);
+        let used = settings.count(&["num_experts_per_tok"], MOST_EXPERTS)?.unwrap_or(2);
+        if used > count {
+            return Err(format!("`num_experts_per_tok` is {used}, more than the {count} experts"));
         }
-        LlamaKind::Mistral | LlamaKind::Mixtral => {
-            let absent = (like.kind == LlamaKind::Mistral).then_some(4096);
-            if let Some(window) = settings.nullable("sliding_window", absent, MOST)? {
-                with_windows(&mut spec, window, |_| true);
-            }
-            settings.only("attention_bias", &json!(false))?;
+        spec.mlp.experts = Some(Experts { count, used });
+    }
+    let biases = biases(settings, like.biases)?;
+    Ok((spec, Layout { biases, tied, ..Layout::new(like.names, tensors)? }))
+}
+
+fn biases(settings: &Settings, rule: BiasRule) -> Result<Biases, String> {
+    let none = Biases::default();
+    Ok(match rule {
+        BiasRule::Written => {
+            let attention = settings.flag("attention_bias", false)?;
+            let mlp = settings.flag("mlp_bias", false)?;
+            Biases { query_key_value: attention, output: attention, mlp, ..none }
+        }
+        BiasRule::Attention => {
+            let attention = settings.flag("attention_bias", false)?;
             settings.only("mlp_bias", &json!(false))?;
+            Biases { query_key_value: attention, output: attention, ..none }
         }
-        LlamaKind::Qwen2 => {
-            biases.query_key_value = true;
-            settings.only("use_mrope", &json!(false))?;
+        BiasRule::None | BiasRule::QueryKeyValue => {
+            let query_key_value = matches!(rule, BiasRule::QueryKeyValue);
+            settings.only("attention_bias", &json!(query_key_value))?;
+            settings.only("mlp_bias", &json!(false))?;
+            Biases { query_key_value, ..none }
+        }
+    })
+}
+
+fn windows(settings: &Settings, spec: &mut Spec, rule: WindowRule) -> Result<(), String> {
+    match rule {
+        WindowRule::None => {}
+        WindowRule::All(absent) => {
+            if let Some(window) = settings.nullable("sliding_window", absent, MOST)? {
+                with_windows(spec, window, |_| true);
+            }
+        }
+        WindowRule::Upper => {
             let used = settings.flag("use_sliding_window", false)?;
             let window = settings.nullable("sliding_window", Some(4096), MOST)?.filter(|_| used);
-            let first = settings.nullable("max_window_layers", Some(28), MOST)?.unwrap_or(0);
+            let first = settings.count_from(0, &["max_window_layers"], MOST)?.unwrap_or(28);
             let types = layer_types(settings, spec.layers.len())?;
             match (window, types) {
-                (Some(window), Some(types)) => with_windows(&mut spec, window, |layer| types[layer]),
-                (Some(window), None) => with_windows(&mut spec, window, |layer| layer >= first),
+                (Some(window), Some(types)) => with_windows(spec, window, |layer| types[layer]),
+                (Some(window), None) => with_windows(spec, window, |layer| layer >= first),
                 (None, Some(types)) if types.contains(&true) => {
                     return Err(
                         "`layer_types` names layers that slide, without a `sliding_window`".to_owned()
@@ -143,16 +206,7 @@ pub(super) fn llama(
             }
         }
     }
-    if like.kind == LlamaKind::Mixtral {
-        let count = settings.count(&["num_local_experts"], MOST_EXPERTS)?.unwrap_or(8);
-        let used = settings.count(&["num_experts_per_tok"], MOST_EXPERTS)?.unwrap_or(2);
-        if used > count {
-            return Err(format!("`num_experts_per_tok` is {used}, more than the {count} experts"));
-        }
-        spec.mlp.experts = Some(Experts { count, used });
-    }
-    let layout = Layout { biases, tied, ..Layout::new(&names::LLAMA, tensors)? };
-    Ok((spec, layout))
+    Ok(())
 }
 
 pub(super) fn stablelm(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layout), String> {
@@ -161,6 +215,7 @@ pub(super) fn stablelm(settings: &Settings, tensors: &Tensors) -> Result<(Spec, 
         hidden: 2560,
         layers: 32,
         heads: 32,
+        head_size: None,
         context: 4096,
         epsilon: 1e-5,
         tied: false,
@@ -189,6 +244,7 @@ pub(super) fn phi(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layou
         hidden: 2048,
         layers: 24,
         heads: 32,
+        head_size: None,
         context: 2048,
         epsilon: 1e-5,
         tied: false,
@@ -200,9 +256,10 @@ pub(super) fn phi(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layou
     spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(8192);
     spec.mlp.activation = settings.activation(&["hidden_act"], Activation::GeluTanh)?;
     spec.residual = Residual::ParallelOneNorm;
-    // A layer norm with a bias, which no published model has.
-    settings.only("qk_layernorm", &json!(false))?;
-    let biases = Biases { query_key_value: true, output: true, mlp: true, head: true, norms: true };
+    if settings.flag("qk_layernorm", false)? {
+        spec.attention.query_key_norm = Some(QueryKeyNorm::Shared);
+    }
+    let biases = Biases { head: true, head_norms: true, ..ALL_BIASES };
     Ok((spec, Layout { biases, tied, ..Layout::new(&names::PHI, tensors)? }))
 }
 
@@ -212,14 +269,12 @@ pub(super) fn gemma3(settings: &Settings, tensors: &Tensors) -> Result<(Spec, La
         hidden: 2304,
         layers: 26,
         heads: 8,
+        head_size: Some(256),
         context: 131_072,
         epsilon: 1e-6,
         tied: true,
     };
     let (mut spec, tied) = common(settings, &defaults, true)?;
-    if !settings.has("head_dim") {
-        spec.attention.head_size = 256;
-    }
     with_rms_norm(&mut spec);
     key_value_heads(settings, &mut spec, Some(4))?;
     spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(9216);
@@ -233,11 +288,14 @@ pub(super) fn gemma3(settings: &Settings, tensors: &Tensors) -> Result<(Spec, La
     #[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
     let float = |it: f64| it as f32;
     spec.embedding_scale = Some(float((spec.hidden as f64).sqrt()));
-    spec.attention.cap = settings.positive(&["attn_logit_softcapping"])?.map(float);
+    // Left over from Gemma 2: Gemma 3 was trained without, and transformers does not apply it either.
+    settings.positive(&["attn_logit_softcapping"])?;
     spec.logit_cap = settings.positive(&["final_logit_softcapping"])?.map(float);
 
     let window = settings.nullable("sliding_window", Some(4096), MOST)?;
-    let period = settings.count(&["sliding_window_pattern"], MOST)?.unwrap_or(6);
+    // transformers writes what it was made with under its own name, too.
+    let period = ["sliding_window_pattern", "_sliding_window_pattern"];
+    let period = settings.count(&period, MOST)?.unwrap_or(6);
     let slides = layer_types(settings, spec.layers.len())?
         .unwrap_or_else(|| (1..=spec.layers.len()).map(|number| !number.is_multiple_of(period)).collect());
     match window {

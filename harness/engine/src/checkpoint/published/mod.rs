@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 mod fused;
 mod llama;
 
-use super::layout::Layout;
+use super::layout::{Biases, Layout};
 use super::settings::{MOST, Settings};
 use super::tensors::Tensors;
 use crate::spec::{Activation, Attention, LayerSpec, Mlp, NormKind, Positions, Residual, Spec};
@@ -25,16 +25,26 @@ const LAYERS: [&str; 3] = ["num_hidden_layers", "n_layer", "n_layers"];
 const CONTEXT: [&str; 4] = ["max_position_embeddings", "n_positions", "max_seq_len", "seq_length"];
 const EPSILON: [&str; 3] = ["layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps"];
 
+/// Of all that architectures with biases have them in.
+const ALL_BIASES: Biases =
+    Biases { query_key_value: true, output: true, mlp: true, head: false, norms: true, head_norms: false };
+
 /// Reads the settings and finds out how the files hold what they describe.
 pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), String> {
     let settings = Settings::new(config, "")?;
-    settings.only("is_encoder_decoder", &json!(false))?;
+    // What older files write down of every model.
+    for option in ["is_encoder_decoder", "add_cross_attention", "tie_encoder_decoder"] {
+        settings.only(option, &json!(false))?;
+    }
+    settings.only("chunk_size_feed_forward", &json!(0))?;
+    settings.only("pruned_heads", &json!({}))?;
     let Some(kind) = settings.text(&["model_type"])? else { return Err("no `model_type`".to_owned()) };
     let read = match kind {
         "llama" => llama::llama(&settings, tensors, &llama::LLAMA)?,
         "mistral" => llama::llama(&settings, tensors, &llama::MISTRAL)?,
         "mixtral" => llama::llama(&settings, tensors, &llama::MIXTRAL)?,
         "qwen2" => llama::llama(&settings, tensors, &llama::QWEN2)?,
+        "qwen3" => llama::llama(&settings, tensors, &llama::QWEN3)?,
         "stablelm" => llama::stablelm(&settings, tensors)?,
         "phi" => llama::phi(&settings, tensors)?,
         "gemma3_text" => llama::gemma3(&settings, tensors)?,
@@ -56,8 +66,8 @@ pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), 
         "gpt_bigcode" => fused::gpt_bigcode(&settings, tensors)?,
         other => {
             return Err(format!(
-                "`model_type` is `{other}`, and the engine knows llama, mistral, mixtral, qwen2, stablelm, phi, \
-                 gemma3, gemma3_text, falcon, bloom, gpt_neox, mpt and gpt_bigcode"
+                "`model_type` is `{other}`, and the engine knows llama, mistral, mixtral, qwen2, qwen3, stablelm, \
+                 phi, gemma3, gemma3_text, falcon, bloom, gpt_neox, mpt and gpt_bigcode"
             ));
         }
     };
@@ -71,6 +81,8 @@ struct Defaults {
     hidden: usize,
     layers: usize,
     heads: usize,
+    /// Elements of a head; `None` for the hidden size over the heads.
+    head_size: Option<usize>,
     context: usize,
     epsilon: f64,
     tied: bool,
@@ -85,12 +97,12 @@ fn common(settings: &Settings, defaults: &Defaults, own_head_size: bool) -> Resu
     let hidden = count(&HIDDEN, defaults.hidden, MOST)?;
     let heads = count(&HEADS, defaults.heads, MOST_HEADS)?;
     let layers = count(&LAYERS, defaults.layers, MOST_LAYERS)?;
-    let head_size =
-        match own_head_size.then(|| settings.count(&["head_dim"], MOST_HEAD)).transpose()?.flatten() {
-            Some(it) => it,
-            None if hidden.is_multiple_of(heads) => hidden / heads,
-            None => return Err(format!("{hidden} hidden elements do not make {heads} heads")),
-        };
+    let written = if own_head_size { settings.count(&["head_dim"], MOST_HEAD)? } else { None };
+    let head_size = match written.or(defaults.head_size) {
+        Some(it) => it,
+        None if hidden.is_multiple_of(heads) => hidden / heads,
+        None => return Err(format!("{hidden} hidden elements do not make {heads} heads")),
+    };
     if head_size > MOST_HEAD {
         return Err(format!("a head size of {head_size}, where at most {MOST_HEAD} is possible"));
     }
