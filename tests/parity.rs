@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use engine::Device;
 use engine::parity::{Parity, Reading};
 use rstest::rstest;
 
@@ -14,7 +15,7 @@ fn logits_and_greedy_tokens_are_those_of_the_reference(
     #[files("tests/fixtures/checkpoints/*/config.json")] config: PathBuf,
 ) {
     let folder = config.parent().unwrap();
-    let parity = Parity::open(folder, None, 2).unwrap();
+    let parity = Parity::open(folder, Device::Cpu, None, 2).unwrap();
     for (prompt, difference) in parity.differences().unwrap().into_iter().enumerate() {
         assert!(difference.largest <= TOLERANCE, "{} prompt {prompt}: {difference:?}", folder.display());
         assert_eq!(difference.token, None, "{} prompt {prompt}", folder.display());
@@ -44,7 +45,7 @@ fn logits_are_the_same_to_the_last_bit(#[files("tests/fixtures/checkpoints/*/con
 
 /// `None` where this CPU does not have the instruction set.
 fn bits(folder: &Path, cpu: &str, threads: usize, reading: Reading) -> Option<Vec<Vec<u32>>> {
-    let parity = match Parity::open(folder, Some(cpu), threads) {
+    let parity = match Parity::open(folder, Device::Cpu, Some(cpu), threads) {
         Ok(parity) => parity,
         Err(reason) => {
             assert!(reason.contains("does not have"), "{reason}");

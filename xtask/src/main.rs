@@ -4,6 +4,7 @@
 mod ci;
 mod parity;
 mod quickstart;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Bless(Bless),
     /// Compare the logits of checkpoints with reference logits
     Parity(parity::Parity),
+    /// Measure how fast checkpoints are computed, also such without a tokenizer
+    Speed(speed::Speed),
     /// Write the JSON Schemas of case files and models.yaml
     Schema {
         /// Only look whether they are up to date
@@ -109,6 +112,9 @@ fn main() -> ExitCode {
         Command::Report(arguments) => show_report(&arguments),
         Command::Bless(arguments) => bless(&arguments),
         Command::Parity(arguments) => Ok(parity::run(&arguments)),
+        Command::Speed(arguments) => {
+            speed::run(&arguments).map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::msg)
+        }
         Command::Schema { check } => write_schemas(check),
         Command::Ci => ci::run(),
     };

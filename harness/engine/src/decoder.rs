@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use candle_core::{Device, Error, Result, Tensor};
+use candle_core::{Error, Result, Tensor};
 
 use crate::checkpoint::{self, Checkpoint, Matrix, Rows};
 use crate::kernels::alibi::Alibi;
@@ -14,7 +14,12 @@ use crate::kernels::attention::{Attention, Place, Turns};
 use crate::kernels::cache::{BLOCK, Cache};
 use crate::kernels::pack::Packed;
 use crate::kernels::rows;
-use crate::ops::{Activate, Add, Attend, Linear, Machine, Norm};
+#[cfg(feature = "cuda")]
+use crate::kernels::cuda;
+#[cfg(feature = "cuda")]
+use crate::ops::on_gpu;
+use crate::ops::{Activate, Add, Attend, Device, LayerCache, Linear, Machine, Norm, States};
+use crate::sampler;
 use crate::spec::{Experts, NormKind, Positions, QueryKeyNorm, Residual, Spec};
 
 /// A model's weights, ready to compute with.
@@ -32,6 +37,9 @@ pub(crate) struct Decoder {
     head: Option<Linear>,
     /// Of each table of rotary positions, as far as positions were reached.
     turns: RwLock<Vec<Turns>>,
+    /// The same tables in a GPU's memory, where one computes.
+    #[cfg(feature = "cuda")]
+    tables: Vec<cuda::Table>,
 }
 
 struct Layer {
@@ -39,6 +47,9 @@ struct Layer {
     qkv: Linear,
     query_norms: Vec<rows::Norm>,
     key_norms: Vec<rows::Norm>,
+    /// What a GPU has of them, where one computes.
+    #[cfg(feature = "cuda")]
+    attention: Option<cuda::Attention>,
     output: Linear,
     post_attention_norm: Option<Norm>,
     /// `None` where one norm serves attention and MLP.
@@ -56,14 +67,16 @@ struct Mlp {
 }
 
 impl Mlp {
-    fn forward(&self, states: &Tensor) -> Result<Tensor> {
+    fn forward(&self, states: &States) -> Result<States> {
         self.down.forward(&self.activate.forward(&self.up.forward(states)?)?)
     }
 }
 
 /// Keys and values of all sequences, in blocks of [`BLOCK`] positions.
 pub(crate) struct KeysValues {
-    layers: Vec<Mutex<Cache>>,
+    layers: Vec<LayerCache>,
+    #[cfg(feature = "cuda")]
+    blocks: usize,
 }
 
 /// Tokens that are read together.
@@ -78,8 +91,17 @@ pub(crate) struct Step<'s> {
 
 impl KeysValues {
     /// Bytes of one block, in all layers.
-    pub(crate) fn block_bytes(spec: &Spec, dense: bool) -> usize {
-        spec.layers.len() * Cache::block_bytes(spec.attention.kv_heads, spec.attention.head_size, dense)
+    pub(crate) fn block_bytes(spec: &Spec, dense: bool, device: Device) -> usize {
+        let (kv_heads, head_size) = (spec.attention.kv_heads, spec.attention.head_size);
+        let bytes = match device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda => cuda::Cache::block_bytes(kv_heads, head_size),
+            // What was built without it loads nothing for it.
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda => 1,
+            Device::Cpu => Cache::block_bytes(kv_heads, head_size, dense),
+        };
+        spec.layers.len() * bytes
     }
 }
 
@@ -117,6 +139,11 @@ impl Decoder {
             layers,
             norm: loader.norm(checkpoint::Norm::Last)?,
             head: (!checkpoint.has_tied_head()).then(|| loader.linear(Matrix::Head)).transpose()?,
+            #[cfg(feature = "cuda")]
+            tables: match &machine.gpu {
+                Some(gpu) => cuda::Table::all(gpu, &spec.positions).map_err(|err| err.to_string())?,
+                None => Vec::new(),
+            },
             turns: RwLock::new(turns),
             machine,
             dense,
@@ -128,7 +155,11 @@ impl Decoder {
     ///
     /// # Errors
     /// In words.
-    pub(crate) fn weights_bytes(checkpoint: &Checkpoint, dense: bool) -> std::result::Result<u64, String> {
+    pub(crate) fn weights_bytes(
+        checkpoint: &Checkpoint,
+        dense: bool,
+        device: Device,
+    ) -> std::result::Result<u64, String> {
         let spec = checkpoint.spec();
         let experts = spec.mlp.experts.map_or(1, |it| it.count);
         let layers = (0..spec.layers.len()).flat_map(|layer| {
@@ -141,9 +172,21 @@ impl Decoder {
         let positions = (spec.positions == Positions::Learned).then_some(Matrix::Positions);
         let mut bytes = (checkpoint.vector_elements() * size_of::<f32>()) as u64;
         for matrix in [Matrix::Embedding].into_iter().chain(head).chain(positions).chain(layers) {
-            for run in checkpoint.runs(matrix)? {
-                bytes += Packed::bytes_of(run.format, run.rows.len(), run.columns, dense) as u64;
-            }
+            bytes += matrix_bytes(checkpoint, matrix, dense, device)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Bytes of weights that any step reads, however few its tokens: of tables that are looked up, only some rows are.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn step_bytes(checkpoint: &Checkpoint, device: Device) -> std::result::Result<u64, String> {
+        let embedding = (!checkpoint.has_tied_head()).then_some(Matrix::Embedding);
+        let positions = (checkpoint.spec().positions == Positions::Learned).then_some(Matrix::Positions);
+        let mut bytes = Self::weights_bytes(checkpoint, false, device)?;
+        for matrix in embedding.into_iter().chain(positions) {
+            bytes -= matrix_bytes(checkpoint, matrix, false, device)?;
         }
         Ok(bytes)
     }
@@ -158,18 +201,26 @@ impl Decoder {
         &self.spec
     }
 
-    /// Room for the keys and values of this many blocks. Memory is touched only as positions are written.
+    /// Room for the keys and values of this many blocks. The machine's memory is touched only as positions are written,
+    /// a GPU's is taken at once.
     ///
     /// # Errors
     /// In words, if there is no memory.
     pub(crate) fn keys_values(&self, blocks: usize) -> std::result::Result<KeysValues, String> {
-        let attention = &self.spec.attention;
-        let cache = || {
-            Cache::new(&self.machine.arena, blocks, attention.kv_heads, attention.head_size, self.dense)
-                .map(Mutex::new)
+        let (kv_heads, head_size) = (self.spec.attention.kv_heads, self.spec.attention.head_size);
+        let cache = |_| {
+            #[cfg(feature = "cuda")]
+            if let Some(gpu) = &self.machine.gpu {
+                let cache = cuda::Cache::new(gpu, blocks, kv_heads).map_err(|err| err.to_string());
+                return cache.map(LayerCache::Gpu);
+            }
+            let cache = Cache::new(&self.machine.arena, blocks, kv_heads, head_size, self.dense)?;
+            Ok(LayerCache::Cpu(Mutex::new(cache)))
         };
         Ok(KeysValues {
-            layers: self.spec.layers.iter().map(|_| cache()).collect::<std::result::Result<_, _>>()?,
+            layers: self.spec.layers.iter().map(cache).collect::<std::result::Result<_, String>>()?,
+            #[cfg(feature = "cuda")]
+            blocks,
         })
     }
 
@@ -178,6 +229,16 @@ impl Decoder {
     /// The vector is the caller's, to be used again: that of a large vocabulary takes longer to get from the system
     /// than to fill.
     pub(crate) fn forward(&self, cache: &KeysValues, step: &Step<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = &self.machine.gpu {
+            return match self.logits_on(gpu, cache, step)? {
+                Some(given) => gpu.numbers(&given, logits),
+                None => {
+                    logits.clear();
+                    Ok(())
+                }
+            };
+        }
         let furthest = step.places.iter().map(|it| it.position + 1).max().unwrap_or(0);
         for turns in &mut *self.turns.write().unwrap_or_else(PoisonError::into_inner) {
             turns.reach(furthest);
@@ -188,13 +249,16 @@ impl Decoder {
             let attend = Attend {
                 attention: self.attention(index, &turns),
                 cache: &cache.layers[index],
+                #[cfg(feature = "cuda")]
+                on_gpu: None,
                 places: step.places,
                 machine: &self.machine,
             };
             states = self.layer(layer, &attend, &states)?;
         }
-        let states = states.index_select(&Tensor::new(step.wanted, &Device::Cpu)?, 0)?;
-        self.head.as_ref().unwrap_or(&self.embedding).write(&self.norm.forward(&states)?, logits)?;
+        let states = on_cpu(&states)?.index_select(&Tensor::new(step.wanted, &candle_core::Device::Cpu)?, 0)?;
+        let states = self.norm.forward(&States::Cpu(states))?;
+        self.head.as_ref().unwrap_or(&self.embedding).write(on_cpu(&states)?, logits)?;
         if let Some(scale) = self.spec.logit_scale {
             for it in logits.iter_mut() {
                 *it *= scale;
@@ -208,7 +272,79 @@ impl Decoder {
         Ok(())
     }
 
-    fn embed(&self, step: &Step<'_>) -> Result<Tensor> {
+    /// The first of the likeliest tokens after those that are wanted; `None` where a logit is not a finite number.
+    ///
+    /// A GPU sends down no more than that.
+    pub(crate) fn likeliest(&self, cache: &KeysValues, step: &Step<'_>) -> Result<Vec<Option<u32>>> {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = &self.machine.gpu {
+            return self.logits_on(gpu, cache, step)?.map_or(Ok(Vec::new()), |it| gpu.likeliest(&it));
+        }
+        let mut logits = Vec::new();
+        self.forward(cache, step, &mut logits)?;
+        Ok(logits.chunks_exact(self.spec.vocabulary).map(|it| sampler::greedy(it).ok()).collect())
+    }
+
+    /// What computes.
+    pub(crate) fn device(&self) -> Device {
+        self.machine.device
+    }
+
+    /// What computes, by name.
+    pub(crate) fn device_name(&self) -> String {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = &self.machine.gpu {
+            return gpu.name();
+        }
+        format!("{} threads of {}", self.machine.pool.threads(), self.machine.path.name())
+    }
+
+    /// The GPU, where one computes.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn gpu(&self) -> Option<&cuda::Gpu> {
+        self.machine.gpu.as_ref()
+    }
+
+    /// Reads the tokens on a GPU: one array goes up, the logits stay there. `None` where none are wanted.
+    #[cfg(feature = "cuda")]
+    fn logits_on(
+        &self,
+        gpu: &cuda::Gpu,
+        cache: &KeysValues,
+        step: &Step<'_>,
+    ) -> Result<Option<cuda::States>> {
+        let positions = self.positions.as_ref().map(Linear::matrix).transpose()?;
+        let limits = cuda::Limits {
+            blocks: cache.blocks,
+            vocabulary: self.spec.vocabulary,
+            positions: positions.map(|_| self.spec.context),
+        };
+        let sent = cuda::Step::new(gpu, &self.spec, &self.tables, limits, step)?;
+        let embedding = self.embedding.matrix()?;
+        let states = States::Gpu(gpu.embed(&sent, embedding, positions, self.spec.embedding_scale)?);
+        let mut states = after(self.embedding_norm.as_ref(), &states)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let attend = Attend {
+                attention: self.attention(index, &[]),
+                cache: &cache.layers[index],
+                on_gpu: layer.attention.as_ref().map(|it| (it, &sent)),
+                places: step.places,
+                machine: &self.machine,
+            };
+            states = self.layer(layer, &attend, &states)?;
+        }
+        let States::Gpu(states) = states else { return on_gpu(None).cloned() };
+        if step.wanted.is_empty() {
+            return Ok(None);
+        }
+        let states = self.norm.forward(&States::Gpu(gpu.wanted(&sent, &states)?))?;
+        let logits = self.head.as_ref().unwrap_or(&self.embedding).forward(&states)?;
+        let States::Gpu(logits) = logits else { return on_gpu(None).cloned() };
+        gpu.finish(&logits, self.spec.logit_scale, self.spec.logit_cap)?;
+        Ok(Some(logits))
+    }
+
+    fn embed(&self, step: &Step<'_>) -> Result<States> {
         let hidden = self.spec.hidden;
         let mut states = vec![0.0; step.tokens.len() * hidden];
         let mut learned = vec![0.0; hidden];
@@ -231,8 +367,8 @@ impl Decoder {
                 row.iter_mut().zip(&learned).for_each(|(it, learned)| *it += learned);
             }
         }
-        let states = Tensor::from_vec(states, (step.tokens.len(), hidden), &Device::Cpu)?;
-        self.embedding_norm.as_ref().map_or(Ok(states.clone()), |norm| norm.forward(&states))
+        let states = Tensor::from_vec(states, (step.tokens.len(), hidden), &candle_core::Device::Cpu)?;
+        after(self.embedding_norm.as_ref(), &States::Cpu(states))
     }
 
     fn attention<'d>(&'d self, layer: usize, turns: &'d [Turns]) -> Attention<'d> {
@@ -255,7 +391,7 @@ impl Decoder {
         }
     }
 
-    fn layer(&self, layer: &Layer, attend: &Attend<'_>, states: &Tensor) -> Result<Tensor> {
+    fn layer(&self, layer: &Layer, attend: &Attend<'_>, states: &States) -> Result<States> {
         let normed = layer.norm.forward(states)?;
         let attended = layer.output.forward(&attend.forward(&layer.qkv.forward(&normed)?)?)?;
         let add = Add(&self.machine);
@@ -277,12 +413,40 @@ impl Decoder {
         }
     }
 
-    fn mlp(&self, layer: &Layer, normed: &Tensor) -> Result<Tensor> {
-        match (&layer.router, self.spec.mlp.experts) {
-            (Some(router), Some(experts)) => mixture(layer, router, experts, normed),
+    fn mlp(&self, layer: &Layer, normed: &States) -> Result<States> {
+        match (&layer.router, self.spec.mlp.experts, normed) {
+            (Some(router), Some(experts), States::Cpu(normed)) => mixture(layer, router, experts, normed),
+            #[cfg(feature = "cuda")]
+            (Some(router), Some(experts), States::Gpu(normed)) => {
+                let gpu = on_gpu(self.machine.gpu.as_ref())?;
+                let mlps = layer.mlps.iter().map(|it| Ok((it.up.matrix()?, it.down.matrix()?)));
+                let mlps = mlps.collect::<Result<Vec<_>>>()?;
+                let mlp = self.spec.mlp;
+                Ok(States::Gpu(gpu.mixture(router.matrix()?, &mlps, mlp, experts, normed)?))
+            }
             _ => layer.mlps[0].forward(normed),
         }
     }
+}
+
+fn matrix_bytes(
+    checkpoint: &Checkpoint,
+    which: Matrix,
+    dense: bool,
+    device: Device,
+) -> std::result::Result<u64, String> {
+    let bytes = checkpoint.runs(which)?.into_iter().map(|run| {
+        let (rows, columns) = (run.rows.len(), run.columns);
+        match device {
+            Device::Cpu => Packed::bytes_of(run.format, rows, columns, dense),
+            #[cfg(feature = "cuda")]
+            Device::Cuda => cuda::Matrix::bytes_of(rows, columns),
+            // What was built without it loads nothing for it.
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda => 0,
+        }
+    });
+    Ok(bytes.sum::<usize>() as u64)
 }
 
 /// `cap * tanh(logit / cap)`, by a tanh that is the same on every CPU.
@@ -292,14 +456,22 @@ fn capped(logit: f32, cap: f32) -> f32 {
     (cap * libm::tanh(f64::from(logit) / cap)) as f32
 }
 
-fn after(norm: Option<&Norm>, states: &Tensor) -> Result<Tensor> {
+fn after(norm: Option<&Norm>, states: &States) -> Result<States> {
     norm.map_or_else(|| Ok(states.clone()), |norm| norm.forward(states))
+}
+
+fn on_cpu(states: &States) -> Result<&Tensor> {
+    match states {
+        States::Cpu(states) => Ok(states),
+        #[cfg(feature = "cuda")]
+        States::Gpu(_) => Err(Error::msg("the model was loaded for a GPU")),
+    }
 }
 
 /// Each token goes to the experts with its largest router logits, weighted by the softmax over these; what they give
 /// is added in the order of the experts.
-fn mixture(layer: &Layer, router: &Linear, experts: Experts, normed: &Tensor) -> Result<Tensor> {
-    let logits = router.forward(normed)?.to_vec2::<f32>()?;
+fn mixture(layer: &Layer, router: &Linear, experts: Experts, normed: &Tensor) -> Result<States> {
+    let logits = on_cpu(&router.forward(&States::Cpu(normed.clone()))?)?.to_vec2::<f32>()?;
     let mut work: Vec<(Vec<u32>, Vec<f32>)> = vec![Default::default(); experts.count];
     for (token, logits) in (0..).zip(&logits) {
         let mut order: Vec<usize> = (0..logits.len()).collect();
@@ -320,14 +492,14 @@ fn mixture(layer: &Layer, router: &Linear, experts: Experts, normed: &Tensor) ->
         if tokens.is_empty() {
             continue;
         }
-        let chosen = normed.index_select(&Tensor::new(&tokens[..], &Device::Cpu)?, 0)?;
-        let given = mlp.forward(&chosen)?.to_vec2::<f32>()?;
+        let chosen = normed.index_select(&Tensor::new(&tokens[..], &candle_core::Device::Cpu)?, 0)?;
+        let given = on_cpu(&mlp.forward(&States::Cpu(chosen))?)?.to_vec2::<f32>()?;
         for ((token, weight), given) in tokens.iter().zip(weights).zip(given) {
             let row = &mut mixed[*token as usize * hidden..][..hidden];
             row.iter_mut().zip(given).for_each(|(sum, it)| *sum += weight * it);
         }
     }
-    Tensor::from_vec(mixed, (tokens, hidden), &Device::Cpu)
+    Ok(States::Cpu(Tensor::from_vec(mixed, (tokens, hidden), &candle_core::Device::Cpu)?))
 }
 
 /// Weights on their way from a checkpoint to the decoder.
@@ -339,6 +511,13 @@ struct Loader<'l> {
 
 impl Loader<'_> {
     fn linear(&self, which: Matrix) -> std::result::Result<Linear, String> {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = &self.machine.gpu {
+            let (runs, bias) = (self.checkpoint.runs(which)?, self.checkpoint.bias(which)?);
+            let matrix = cuda::Matrix::new(gpu, &self.machine.pool, &runs, bias.as_deref())?;
+            self.checkpoint.release();
+            return Ok(Linear::of_gpu(self.machine, matrix));
+        }
         let Machine { pool, arena, .. } = &**self.machine;
         let pack = |run: Rows<'_>| Packed::new(pool, arena, run.format, run.columns, &run.rows, self.dense);
         let parts =
@@ -357,7 +536,9 @@ impl Loader<'_> {
     }
 
     fn norm(&self, which: checkpoint::Norm) -> std::result::Result<Norm, String> {
-        Ok(Norm::new(self.machine, self.vectors(which)?))
+        use checkpoint::Norm::{Attention, Last, Mlp};
+        let feeds_linear = matches!(which, Attention(_) | Mlp(_) | Last);
+        Norm::new(self.machine, self.vectors(which)?, feeds_linear).map_err(|err| err.to_string())
     }
 
     /// The norms of the heads of queries or keys.
@@ -390,11 +571,20 @@ impl Loader<'_> {
                 down: self.linear(Matrix::Down(layer, expert))?,
             })
         });
+        let query_norms = self.head_norms(checkpoint::Norm::Query(layer))?;
+        let key_norms = self.head_norms(checkpoint::Norm::Key(layer))?;
         Ok(Layer {
             norm: self.norm(checkpoint::Norm::Attention(layer))?,
             qkv: self.linear(Matrix::QueryKeyValue(layer))?,
-            query_norms: self.head_norms(checkpoint::Norm::Query(layer))?,
-            key_norms: self.head_norms(checkpoint::Norm::Key(layer))?,
+            #[cfg(feature = "cuda")]
+            attention: match &self.machine.gpu {
+                Some(gpu) => cuda::Attention::new(gpu, spec, layer, &query_norms, &key_norms)
+                    .map(Some)
+                    .map_err(|err| err.to_string())?,
+                None => None,
+            },
+            query_norms,
+            key_norms,
             output: self.linear(Matrix::Output(layer))?,
             post_attention_norm: post
                 .then(|| self.norm(checkpoint::Norm::PostAttention(layer)))

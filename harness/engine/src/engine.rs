@@ -17,7 +17,7 @@ use crate::decoder::{Decoder, KeysValues, blocks_of};
 use crate::detokenize::{Detokenizer, Stops};
 use crate::folder::{self, Folder};
 use crate::kernels::{self, pool::Pool};
-use crate::ops::Machine;
+use crate::ops::{Device, Machine};
 use crate::sampler::Sampler;
 use crate::scheduler::{Chosen, Event, Job, Likely, Scheduler, Task};
 use crate::spec::Spec;
@@ -30,6 +30,9 @@ const REVISION: u32 = 3;
 /// Bytes that keys and values may take unless the options say otherwise.
 const CACHE: usize = 1 << 30;
 
+/// The same in a GPU's memory.
+const CUDA_CACHE: usize = 8 << 30;
+
 /// What can be chosen when a model is opened.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -41,10 +44,12 @@ pub struct Options {
     /// Threads that compute; `None` for as many as the machine has.
     pub threads: Option<usize>,
     /// The most bytes that keys and values of all sequences take; those of one whole context may take more. `None`
-    /// for 1 GiB, or sixteen contexts where that is less.
+    /// for 1 GiB, on a GPU 8 GiB, or sixteen contexts where that is less.
     pub cache: Option<usize>,
     /// Computes every prompt from its first token, also where another began alike: for measurements.
     pub cold: bool,
+    /// What computes; `None` for what `PROOFMARK_DEVICE` says, the CPU unless it is set.
+    pub device: Option<Device>,
 }
 
 impl Options {
@@ -58,7 +63,7 @@ impl Options {
     }
 }
 
-/// Bytes of memory that a model needs.
+/// Bytes of memory that a model needs, the machine's or a GPU's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// Weights, as they are computed with.
@@ -84,6 +89,7 @@ pub struct Engine {
     checkpoint: Mutex<Option<Checkpoint>>,
     spec: Spec,
     options: Options,
+    device: Device,
     context: usize,
     weights_bytes: u64,
     memory: Memory,
@@ -121,14 +127,20 @@ pub fn open(path: &Path, options: Options) -> Result<Engine, BackendError> {
     };
     let context = options.context.map_or(spec.context, |it| it.min(spec.context));
     let stop = tokenizer.stops.iter().copied().collect();
-    // All instruction sets give the same bits: see `kernels`.
-    let path_name = if options.dense { "cpu-f32" } else { "cpu" };
+    let device = options.device.map_or_else(Device::choose, Ok).map_err(load)?;
+    let path_name = match device {
+        // All instruction sets give the same bits: see `kernels`.
+        Device::Cpu if options.dense => "cpu-f32",
+        Device::Cpu => "cpu",
+        Device::Cuda => "cuda-bf16",
+    };
     Ok(Engine {
         weights_bytes: checkpoint.size(),
-        memory: memory(&checkpoint, context, options).map_err(load)?,
+        memory: memory(&checkpoint, context, options, device).map_err(load)?,
         checkpoint: Mutex::new(Some(checkpoint)),
         spec,
         options,
+        device,
         context,
         tokenizer,
         template,
@@ -144,21 +156,30 @@ pub fn supports(path: &Path) -> Result<(), String> {
 }
 
 /// Blocks of keys and values: enough for one whole context, and for more as far as the budget goes.
-fn blocks(spec: &Spec, context: usize, options: Options) -> usize {
+fn blocks(spec: &Spec, context: usize, options: Options, device: Device) -> usize {
     let one = blocks_of(context);
-    let bytes = KeysValues::block_bytes(spec, options.dense);
-    let many = options.cache.unwrap_or_else(|| CACHE.min(bytes.saturating_mul(16 * one)));
+    let bytes = KeysValues::block_bytes(spec, options.dense, device);
+    let most = match device {
+        Device::Cpu => CACHE,
+        Device::Cuda => CUDA_CACHE,
+    };
+    let many = options.cache.unwrap_or_else(|| most.min(bytes.saturating_mul(16 * one)));
     one.max(many / bytes)
 }
 
-fn memory(checkpoint: &Checkpoint, context: usize, options: Options) -> Result<Memory, String> {
+fn memory(
+    checkpoint: &Checkpoint,
+    context: usize,
+    options: Options,
+    device: Device,
+) -> Result<Memory, String> {
     let spec = checkpoint.spec();
-    let cache = blocks(spec, context, options);
-    let cache = cache.saturating_mul(KeysValues::block_bytes(spec, options.dense));
+    let cache = blocks(spec, context, options, device);
+    let cache = cache.saturating_mul(KeysValues::block_bytes(spec, options.dense, device));
     Ok(Memory {
-        weights: Decoder::weights_bytes(checkpoint, options.dense)?,
+        weights: Decoder::weights_bytes(checkpoint, options.dense, device)?,
         cache: cache as u64,
-        activations: Scheduler::step_bytes(spec) as u64,
+        activations: Scheduler::step_bytes(spec, device) as u64,
     })
 }
 
@@ -202,11 +223,11 @@ impl Engine {
             let machine = || -> Result<_, String> {
                 let path = kernels::Path::choose()?;
                 let pool = self.options.threads.map_or_else(Pool::of_machine, Pool::new);
-                Ok(Machine::new(path, pool.map_err(|err| err.to_string())?))
+                Machine::new(self.device, path, pool.map_err(|err| err.to_string())?, &self.spec)
             };
             let load = || {
                 let decoder = Decoder::load(&checkpoint, Arc::new(machine()?), self.options.dense)?;
-                let blocks = blocks(&self.spec, self.context, self.options);
+                let blocks = blocks(&self.spec, self.context, self.options, self.device);
                 let blocks = u32::try_from(blocks).map_err(|_| format!("a cache of {blocks} blocks"))?;
                 Scheduler::start(decoder, blocks, self.options.cold)
             };

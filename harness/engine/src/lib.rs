@@ -20,6 +20,7 @@
 //! | tokens to text, up to a stop string | `detokenize.rs` |
 //! | all of it for a request | `engine.rs` |
 //! | a checkpoint's logits beside reference logits | `parity.rs` |
+//! | how fast a checkpoint is computed | `speed.rs` |
 
 mod blocks;
 mod bytes;
@@ -41,6 +42,7 @@ mod sampler;
 mod scheduler;
 mod source;
 mod spec;
+pub mod speed;
 mod template;
 mod tokenizer;
 mod unigram;
@@ -48,6 +50,7 @@ mod words;
 
 pub use engine::{Engine, Memory, Options, open, supports};
 pub use kernels::ceilings::{Ceilings, ceilings};
+pub use ops::Device;
 pub use template::TEMPLATE_DATE;
 pub use tokenizer::Tokenizer;
 

@@ -10,15 +10,45 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Error, Layout, Result, Shape
 use crate::kernels::Path;
 use crate::kernels::attention::{self, Attention, Place};
 use crate::kernels::cache::Cache;
+#[cfg(feature = "cuda")]
+use crate::kernels::cuda;
 use crate::kernels::matmul::{Input, Output, multiply};
 use crate::kernels::memory::{Arena, unwritten};
 use crate::kernels::pack::Packed;
 use crate::kernels::pool::Pool;
 use crate::kernels::rows::{self, Quantized};
-use crate::spec::Activation;
+use crate::spec::{Activation, Spec};
+
+/// What computes a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// All CPUs give the same bits.
+    Cpu,
+    /// An NVIDIA GPU, the first that the system shows; weights, keys and values are bfloat16 there.
+    Cuda,
+}
+
+impl Device {
+    const WITHOUT: &'static str = "this build has no CUDA: build with `--features cuda`";
+
+    /// The one that `PROOFMARK_DEVICE` names; the CPU unless it is set.
+    ///
+    /// # Errors
+    /// In words, if it names none that this build has.
+    pub fn choose() -> std::result::Result<Self, String> {
+        match std::env::var("PROOFMARK_DEVICE").as_deref() {
+            Err(_) | Ok("" | "cpu") => Ok(Self::Cpu),
+            Ok("cuda") if cfg!(feature = "cuda") => Ok(Self::Cuda),
+            Ok("cuda") => Err(format!("PROOFMARK_DEVICE is `cuda`, but {}", Self::WITHOUT)),
+            Ok(other) => Err(format!("PROOFMARK_DEVICE is cpu or cuda, not `{other}`")),
+        }
+    }
+}
 
 /// What operations run on.
 pub(crate) struct Machine {
+    /// What computes.
+    pub(crate) device: Device,
     /// The instruction set.
     pub(crate) path: Path,
     /// The threads.
@@ -27,12 +57,56 @@ pub(crate) struct Machine {
     pub(crate) arena: Arena,
     /// The states of the operation that runs, quantized: kept so that its memory is.
     quantized: Mutex<Quantized>,
+    /// The GPU, where one computes; weights are read by the threads nevertheless.
+    #[cfg(feature = "cuda")]
+    pub(crate) gpu: Option<cuda::Gpu>,
+}
+
+/// States of tokens, `[tokens, size]`, in the memory of what computes them.
+#[derive(Clone)]
+pub(crate) enum States {
+    /// The machine's.
+    Cpu(Tensor),
+    /// A GPU's.
+    #[cfg(feature = "cuda")]
+    Gpu(cuda::States),
+}
+
+/// A device's part of a model, where the model was loaded for it.
+#[cfg(feature = "cuda")]
+pub(crate) fn on_gpu<T>(part: Option<&T>) -> Result<&T> {
+    part.ok_or_else(|| Error::msg("the model was not loaded for a GPU"))
 }
 
 impl Machine {
-    /// Of these threads.
-    pub(crate) fn new(path: Path, pool: Pool) -> Self {
-        Self { path, pool, arena: Arena::default(), quantized: Mutex::default() }
+    /// For a model of this kind. Whatever computes, weights are read by the CPU.
+    ///
+    /// # Errors
+    /// In words, if there is no such device.
+    pub(crate) fn new(device: Device, path: Path, pool: Pool, spec: &Spec) -> std::result::Result<Self, String> {
+        #[cfg(feature = "cuda")]
+        let gpu = match device {
+            Device::Cpu => None,
+            Device::Cuda => Some(cuda::Gpu::open(spec.attention.head_size)?),
+        };
+        #[cfg(not(feature = "cuda"))]
+        if device == Device::Cuda {
+            return Err(format!("`{}` on a GPU: {}", spec.architecture, Device::WITHOUT));
+        }
+        Ok(Self {
+            device,
+            path,
+            pool,
+            arena: Arena::default(),
+            quantized: Mutex::default(),
+            #[cfg(feature = "cuda")]
+            gpu,
+        })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn on_gpu(&self) -> Result<&cuda::Gpu> {
+        on_gpu(self.gpu.as_ref())
     }
 }
 
@@ -49,17 +123,44 @@ pub(crate) struct Linear {
     parts: Vec<Packed>,
     bias: Option<Vec<f32>>,
     machine: Arc<Machine>,
+    /// All of it, where a GPU computes.
+    #[cfg(feature = "cuda")]
+    matrix: Option<cuda::Matrix>,
 }
 
 impl Linear {
     /// The parts are of equal columns; a bias has an element for each of their rows.
     pub(crate) fn new(machine: &Arc<Machine>, parts: Vec<Packed>, bias: Option<Vec<f32>>) -> Self {
-        Self { parts, bias, machine: Arc::clone(machine) }
+        Self {
+            parts,
+            bias,
+            machine: Arc::clone(machine),
+            #[cfg(feature = "cuda")]
+            matrix: None,
+        }
+    }
+
+    /// One whose weights are in the memory of the machine's GPU.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn of_gpu(machine: &Arc<Machine>, matrix: cuda::Matrix) -> Self {
+        Self { matrix: Some(matrix), ..Self::new(machine, Vec::new(), None) }
+    }
+
+    /// The weights in a GPU's memory.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn matrix(&self) -> Result<&cuda::Matrix> {
+        on_gpu(self.matrix.as_ref())
     }
 
     /// `[tokens, columns]` to `[tokens, rows]`.
-    pub(crate) fn forward(&self, states: &Tensor) -> Result<Tensor> {
-        states.apply_op1_no_bwd(self)
+    pub(crate) fn forward(&self, states: &States) -> Result<States> {
+        match states {
+            States::Cpu(states) => Ok(States::Cpu(states.apply_op1_no_bwd(self)?)),
+            #[cfg(feature = "cuda")]
+            States::Gpu(states) => {
+                Ok(States::Gpu(self.machine.on_gpu()?.multiply(self.matrix()?, states)?))
+            }
+        }
     }
 
     /// The same, written to a vector that is kept from one step to the next.
@@ -126,16 +227,34 @@ impl CustomOp1 for Linear {
 pub(crate) struct Norm {
     norm: rows::Norm,
     machine: Arc<Machine>,
+    /// The same, where a GPU computes.
+    #[cfg(feature = "cuda")]
+    vectors: Option<cuda::Norm>,
 }
 
 impl Norm {
-    pub(crate) fn new(machine: &Arc<Machine>, norm: rows::Norm) -> Self {
-        Self { norm, machine: Arc::clone(machine) }
+    /// `feeds_linear` says that only linear layers read what it gives.
+    pub(crate) fn new(machine: &Arc<Machine>, norm: rows::Norm, feeds_linear: bool) -> Result<Self> {
+        #[cfg(not(feature = "cuda"))]
+        let _ = feeds_linear;
+        Ok(Self {
+            #[cfg(feature = "cuda")]
+            vectors: machine.gpu.as_ref().map(|it| cuda::Norm::new(it, &norm, feeds_linear)).transpose()?,
+            norm,
+            machine: Arc::clone(machine),
+        })
     }
 
     /// `[tokens, hidden]` to the same.
-    pub(crate) fn forward(&self, states: &Tensor) -> Result<Tensor> {
-        states.apply_op1_no_bwd(self)
+    pub(crate) fn forward(&self, states: &States) -> Result<States> {
+        match states {
+            States::Cpu(states) => Ok(States::Cpu(states.apply_op1_no_bwd(self)?)),
+            #[cfg(feature = "cuda")]
+            States::Gpu(states) => {
+                let normed = self.machine.on_gpu()?.normalize(on_gpu(self.vectors.as_ref())?, states)?;
+                Ok(States::Gpu(normed))
+            }
+        }
     }
 }
 
@@ -161,8 +280,14 @@ pub(crate) struct Add<'m>(pub(crate) &'m Machine);
 
 impl Add<'_> {
     /// Two tensors of one shape.
-    pub(crate) fn forward(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        a.apply_op2_no_bwd(b, self)
+    pub(crate) fn forward(&self, a: &States, b: &States) -> Result<States> {
+        match (a, b) {
+            (States::Cpu(a), States::Cpu(b)) => Ok(States::Cpu(a.apply_op2_no_bwd(b, self)?)),
+            #[cfg(feature = "cuda")]
+            (States::Gpu(a), States::Gpu(b)) => Ok(States::Gpu(self.0.on_gpu()?.add(a, b)?)),
+            #[cfg(feature = "cuda")]
+            _ => Err(Error::msg("states in two memories are added")),
+        }
     }
 }
 
@@ -199,8 +324,16 @@ pub(crate) struct Activate {
 
 impl Activate {
     /// `[tokens, 2 * size]`, the gate first, or `[tokens, size]`, to `[tokens, size]`.
-    pub(crate) fn forward(&self, states: &Tensor) -> Result<Tensor> {
-        states.apply_op1_no_bwd(self)
+    pub(crate) fn forward(&self, states: &States) -> Result<States> {
+        match states {
+            States::Cpu(states) => Ok(States::Cpu(states.apply_op1_no_bwd(self)?)),
+            #[cfg(feature = "cuda")]
+            States::Gpu(states) => {
+                let &Self { activation, gated, size, .. } = self;
+                let mlp = crate::spec::Mlp { size, gated, activation, experts: None };
+                Ok(States::Gpu(self.machine.on_gpu()?.activate(mlp, states)?))
+            }
+        }
     }
 }
 
@@ -222,10 +355,22 @@ impl CustomOp1 for Activate {
     }
 }
 
+/// Keys and values of one layer, in the memory of what computes them.
+pub(crate) enum LayerCache {
+    /// The machine's.
+    Cpu(Mutex<Cache>),
+    /// A GPU's.
+    #[cfg(feature = "cuda")]
+    Gpu(cuda::Cache),
+}
+
 /// Attention of the tokens of a step; their keys and values go to the cache.
 pub(crate) struct Attend<'s> {
     pub(crate) attention: Attention<'s>,
-    pub(crate) cache: &'s Mutex<Cache>,
+    pub(crate) cache: &'s LayerCache,
+    /// What a GPU has of the layer and the step, where it computes.
+    #[cfg(feature = "cuda")]
+    pub(crate) on_gpu: Option<(&'s cuda::Attention, &'s cuda::Step)>,
     /// Of each token.
     pub(crate) places: &'s [Place<'s>],
     pub(crate) machine: &'s Machine,
@@ -233,8 +378,18 @@ pub(crate) struct Attend<'s> {
 
 impl Attend<'_> {
     /// `[tokens, (heads + 2 * kv_heads) * head_size]` to `[tokens, heads * head_size]`.
-    pub(crate) fn forward(&self, qkv: &Tensor) -> Result<Tensor> {
-        qkv.apply_op1_no_bwd(self)
+    pub(crate) fn forward(&self, qkv: &States) -> Result<States> {
+        match qkv {
+            States::Cpu(qkv) => Ok(States::Cpu(qkv.apply_op1_no_bwd(self)?)),
+            #[cfg(feature = "cuda")]
+            States::Gpu(qkv) => {
+                let (attention, step) = on_gpu(self.on_gpu.as_ref())?;
+                let LayerCache::Gpu(cache) = self.cache else {
+                    return Err(Error::msg("keys and values do not lie in a GPU's memory"));
+                };
+                Ok(States::Gpu(self.machine.on_gpu()?.attend(attention, cache, step, qkv)?))
+            }
+        }
     }
 }
 
@@ -248,7 +403,12 @@ impl CustomOp1 for Attend<'_> {
         let qkv = numbers(storage, layout)?;
         let size = self.attention.heads * self.attention.head_size;
         let mut output = unwritten(self.places.len() * size);
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = match self.cache {
+            LayerCache::Cpu(cache) => cache,
+            #[cfg(feature = "cuda")]
+            LayerCache::Gpu(_) => return Err(Error::msg("keys and values lie in a GPU's memory")),
+        };
+        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
         attention::attend(*path, pool, &self.attention, &mut cache, self.places, qkv, &mut output);
         Ok((CpuStorage::F32(output), (self.places.len(), size).into()))
     }

@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use crate::checkpoint::Checkpoint;
 use crate::decoder::{Decoder, KeysValues, Step, blocks_of};
 use crate::kernels;
 use crate::kernels::attention::Place;
 use crate::kernels::pool::Pool;
-use crate::ops::Machine;
+use crate::ops::{Device, Machine};
 use crate::sampler;
 
 /// How prompts are given to the decoder. Logits are the same to the last bit.
@@ -44,6 +44,8 @@ pub struct Reference {
 pub struct Difference {
     /// The largest absolute difference of two logits.
     pub largest: f32,
+    /// The length of the difference of all logits, as a part of the reference's length.
+    pub relative: f32,
     /// The first greedy token that is another, if any.
     pub token: Option<usize>,
 }
@@ -55,19 +57,34 @@ pub struct Parity {
 }
 
 impl Parity {
-    /// Opens a folder; computes on a named instruction set, `None` for the widest that there is.
+    /// Opens a folder; computes on a GPU, or on a named instruction set, `None` for the widest that there is.
     ///
     /// # Errors
     /// In words.
-    pub fn open(folder: &Path, cpu: Option<&str>, threads: usize) -> Result<Self, String> {
-        let checkpoint = Checkpoint::open(folder)?;
+    pub fn open(folder: &Path, device: Device, cpu: Option<&str>, threads: usize) -> Result<Self, String> {
+        let parity = Self::without_references(folder, device, cpu, threads)?;
+        Ok(Self { references: references(&folder.join("reference.safetensors"))?, ..parity })
+    }
+
+    /// The same for a checkpoint that has no references, to be asked by [`Self::logits_of`].
+    ///
+    /// # Errors
+    /// In words.
+    pub fn without_references(
+        path: &Path,
+        device: Device,
+        cpu: Option<&str>,
+        threads: usize,
+    ) -> Result<Self, String> {
+        let checkpoint = Checkpoint::open(path)?;
         let path = match cpu {
             None => kernels::Path::choose()?,
             Some(name) => kernels::Path::named(name)?,
         };
-        let machine = Machine::new(path, Pool::new(threads).map_err(|err| err.to_string())?);
+        let pool = Pool::new(threads).map_err(|err| err.to_string())?;
+        let machine = Machine::new(device, path, pool, checkpoint.spec())?;
         let decoder = Decoder::load(&checkpoint, Arc::new(machine), true)?;
-        Ok(Self { references: references(&folder.join("reference.safetensors"))?, decoder })
+        Ok(Self { references: Vec::new(), decoder })
     }
 
     /// The prompts and what should come of them.
@@ -81,8 +98,16 @@ impl Parity {
     /// In words.
     pub fn logits(&self, reading: Reading) -> Result<Vec<Vec<f32>>, String> {
         let prompts: Vec<&[u32]> = self.references.iter().map(|it| &it.tokens[..]).collect();
+        self.logits_of(&prompts, reading)
+    }
+
+    /// The same for other prompts.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn logits_of(&self, prompts: &[&[u32]], reading: Reading) -> Result<Vec<Vec<f32>>, String> {
         if reading == Reading::Together {
-            return self.together(&prompts);
+            return self.together(prompts);
         }
         let read = |tokens: &&[u32]| {
             let cache = self.decoder.keys_values(blocks_of(tokens.len()))?;
@@ -158,7 +183,8 @@ impl Parity {
                 .map(|(a, b)| (a - b).abs())
                 .fold(0.0, |a: f32, b| if b > a || b.is_nan() { b } else { a });
             let token = greedy.iter().zip(&reference.greedy).position(|(a, b)| a != b);
-            Ok(Difference { largest, token })
+            let relative = relative(&logits, &reference.logits);
+            Ok(Difference { largest, relative, token })
         };
         self.references.iter().zip(logits).zip(greedy).map(compare).collect()
     }
@@ -172,6 +198,17 @@ impl Parity {
     }
 }
 
+/// The length of the difference of two vectors, as a part of the second's length. It is no number where one of their
+/// elements is none.
+pub fn relative(ours: &[f32], reference: &[f32]) -> f32 {
+    let square = |it: f32| f64::from(it) * f64::from(it);
+    let difference: f64 = ours.iter().zip(reference).map(|(a, b)| square(a - b)).sum();
+    let length: f64 = reference.iter().map(|it| square(*it)).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "a measure of a few digits")]
+    let relative = (difference / length).sqrt() as f32;
+    relative
+}
+
 /// Blocks one after the other.
 fn table(first: usize, positions: usize) -> Vec<u32> {
     (0..).skip(first).take(blocks_of(positions)).collect()
@@ -179,7 +216,7 @@ fn table(first: usize, positions: usize) -> Vec<u32> {
 
 fn references(path: &Path) -> Result<Vec<Reference>, String> {
     let fault = |err: candle_core::Error| format!("{}: {err}", path.display());
-    let tensors = candle_core::safetensors::load(path, &Device::Cpu).map_err(fault)?;
+    let tensors = candle_core::safetensors::load(path, &candle_core::Device::Cpu).map_err(fault)?;
     let get = |tensors: &HashMap<String, Tensor>, name: String| {
         tensors.get(&name).cloned().ok_or_else(|| format!("{}: no `{name}`", path.display()))
     };

@@ -68,6 +68,13 @@ impl Sampler {
         Ok(Self(sampling.clone()))
     }
 
+    /// Whether the next token is [`first_of_likeliest`], whatever came before.
+    pub(crate) fn takes_likeliest(&self) -> bool {
+        let Sampling { repetition_penalty, frequency_penalty, presence_penalty, .. } = self.0;
+        let penalties = [repetition_penalty, frequency_penalty, presence_penalty];
+        self.0.is_greedy() && penalties.iter().all(Option::is_none)
+    }
+
     /// The next token after `prompt` and `output`, for one row of logits, `[vocabulary]`.
     ///
     /// Logits that are infinite or not numbers are an error. Tokens of the sequence that are not in the vocabulary

@@ -17,11 +17,17 @@ use crate::blocks::{BLOCK, Blocks, Table};
 use crate::decoder::{Decoder, KeysValues, Step};
 use crate::kernels::Path;
 use crate::kernels::attention::Place;
+use crate::ops::Device;
 use crate::sampler::{Logprobs, Sampler};
 use crate::spec::Spec;
 
-/// Tokens of prompts that are read in one step, beside the decodes.
-const CHUNK: usize = 256;
+/// Tokens of prompts that are read in one step, beside the decodes: as many as keep the device busy for a while.
+pub(crate) fn chunk(device: Device) -> usize {
+    match device {
+        Device::Cpu => 256,
+        Device::Cuda => 2_048,
+    }
+}
 
 /// Rows of logits that one step gives at most.
 const WANTED: usize = 128;
@@ -116,13 +122,13 @@ impl Scheduler {
     }
 
     /// Bytes that a step needs at most, besides weights and keys and values.
-    pub(crate) fn step_bytes(spec: &Spec) -> usize {
+    pub(crate) fn step_bytes(spec: &Spec, device: Device) -> usize {
         let attention = &spec.attention;
         let heads = (2 * attention.heads + 2 * attention.kv_heads) * attention.head_size;
         // States, their norm and sum; queries, keys, values and what they give; both halves of the MLP.
         let row = 4 * spec.hidden + 2 * heads + 3 * spec.mlp.size;
         // Logits, and a copy of them.
-        ((CHUNK + RUNNING) * row + 2 * (WANTED + RUNNING) * spec.vocabulary) * size_of::<f32>()
+        ((chunk(device) + RUNNING) * row + 2 * (WANTED + RUNNING) * spec.vocabulary) * size_of::<f32>()
     }
 
     /// Hands a request in; the answer comes by its events.
@@ -214,6 +220,12 @@ impl Sequence {
         self.ended = true;
     }
 
+    /// Whether all that it wants of logits is the first of the likeliest tokens.
+    fn takes_likeliest(&self) -> bool {
+        let Task::Generate { sampler, logprobs, .. } = &self.task else { return false };
+        logprobs.is_none() && sampler.takes_likeliest()
+    }
+
     /// What the logits after the token at an index say.
     fn read(&self, path: Path, index: usize, logits: &[f32]) -> Result<Read, String> {
         match &self.task {
@@ -282,6 +294,12 @@ struct State {
     waiting: VecDeque<Sequence>,
     /// The oldest first.
     running: Vec<Sequence>,
+}
+
+/// The next token, where the device chose it; `None` where a logit is not a finite number.
+fn next(token: Option<u32>) -> Result<Read, String> {
+    let token = token.ok_or_else(|| "a logit is not a finite number".to_owned())?;
+    Ok(Read::Next { token, logprobs: None })
 }
 
 /// A sequence's part in a step.
@@ -365,7 +383,7 @@ impl State {
 
     /// What the next step computes: a token of each decode, then prompts in order, as far as the step reaches.
     fn plan(&mut self) -> Vec<Part> {
-        let (mut parts, mut budget, mut wanted) = (Vec::new(), CHUNK, WANTED);
+        let (mut parts, mut budget, mut wanted) = (Vec::new(), chunk(self.decoder.device()), WANTED);
         let mut index = 0;
         while index < self.running.len() {
             let left = self.running[index].left();
@@ -439,13 +457,20 @@ impl State {
             }
         }
         let step = Step { tokens: &tokens, places: &places, wanted: &wanted };
-        let computed = self.decoder.forward(&self.cache, &step, &mut self.logits);
+        // A GPU that chooses tokens itself has no logits to send down.
+        let likeliest = self.decoder.device() == Device::Cuda
+            && takers.iter().all(|(sequence, _)| self.running[*sequence].takes_likeliest());
+        let computed = if likeliest {
+            self.decoder.likeliest(&self.cache, &step).map(Some)
+        } else {
+            self.decoder.forward(&self.cache, &step, &mut self.logits).map(|()| None)
+        };
         drop(places);
         for part in parts {
             let sequence = &mut self.running[part.sequence];
             let tokens = &sequence.tokens[part.from..part.from + part.count];
             match &computed {
-                Ok(()) => {
+                Ok(_) => {
                     if let Err(error) = self.blocks.commit(&mut sequence.table, tokens) {
                         sequence.fail(error.to_string());
                     }
@@ -453,9 +478,17 @@ impl State {
                 Err(error) => sequence.fail(error.to_string()),
             }
         }
-        if computed.is_err() {
-            return;
+        let Ok(chosen) = computed else { return };
+        let read = chosen.map_or_else(|| self.read(&takers), |tokens| tokens.into_iter().map(next).collect());
+        for ((sequence, index), read) in takers.into_iter().zip(read) {
+            if !self.running[sequence].ended {
+                self.running[sequence].take(index, read);
+            }
         }
+    }
+
+    /// What the logits of the last step say to those that wanted them, each a sequence and the index of a token.
+    fn read(&self, takers: &[(usize, usize)]) -> Vec<Result<Read, String>> {
         let (vocabulary, machine) = (self.decoder.spec().vocabulary, self.decoder.machine());
         let read: Vec<_> = takers.iter().map(|_| OnceLock::new()).collect();
         machine.pool.run(takers.len(), &|index| {
@@ -464,11 +497,8 @@ impl State {
             // Set once: each index is run once.
             drop(read[index].set(self.running[sequence].read(machine.path, token, logits)));
         });
-        for ((sequence, index), read) in takers.into_iter().zip(read) {
-            if let (false, Some(read)) = (self.running[sequence].ended, read.into_inner()) {
-                self.running[sequence].take(index, read);
-            }
-        }
+        let none = || Err("a row of logits was not read".to_owned());
+        read.into_iter().map(|it| it.into_inner().unwrap_or_else(none)).collect()
     }
 
     /// Lets go of what ended.

@@ -24,12 +24,19 @@ pub const VARIABLES: [(&str, &str); 13] = [
         "PROOFMARK_CPU",
         "`portable`, `avx2` or `avx512`: the instructions that models are computed with; the widest there are unless set",
     ),
+    (
+        "PROOFMARK_DEVICE",
+        "`cpu` or `cuda`: what models are computed on; the CPU unless set. `cuda` needs a build with `--features cuda`",
+    ),
     ("PROOFMARK_BENCH", "`short`: `cargo bench` measures less, for a first look"),
     ("PROOFMARK_PEERS", "a folder of llama.cpp's tools, which `cargo bench --bench generate` compares with"),
 ];
 
 /// Words of `PROOFMARK_CPU`.
 const CPUS: [&str; 3] = ["portable", "avx2", "avx512"];
+
+/// Words of `PROOFMARK_DEVICE`.
+const DEVICES: [&str; 2] = ["cpu", "cuda"];
 
 /// What the environment says.
 #[derive(Clone, Debug)]
@@ -104,6 +111,9 @@ impl Settings {
         if let Some(word) = found.get("PROOFMARK_CPU").filter(|it| !CPUS.contains(&it.as_str())) {
             return Err(format!("PROOFMARK_CPU is one of {}, not `{word}`", CPUS.join(", ")));
         }
+        if let Some(word) = found.get("PROOFMARK_DEVICE").filter(|it| !DEVICES.contains(&it.as_str())) {
+            return Err(format!("PROOFMARK_DEVICE is one of {}, not `{word}`", DEVICES.join(", ")));
+        }
         let gate = match found.get("PROOFMARK_GATE") {
             None => Gate::default(),
             Some(word) => Gate::named(word).ok_or_else(|| {
@@ -145,6 +155,10 @@ mod tests {
         check(
             &[("PROOFMARK_GATE", "soft")],
             Some("PROOFMARK_GATE is one of golden, absolute, strict, not `soft`"),
+        );
+        check(
+            &[("PROOFMARK_DEVICE", "gpu")],
+            Some("PROOFMARK_DEVICE is one of cpu, cuda, not `gpu`"),
         );
         check(&[("PROOFMARK_RESUME", "yes")], Some("PROOFMARK_RESUME is 0 or 1, not `yes`"));
     }

@@ -13,6 +13,7 @@
 //! | threads | `pool.rs` |
 //! | memory for what is large | `memory.rs` |
 //! | what the machine allows | `ceilings.rs` |
+//! | all of it on a GPU, with bits of its own | `cuda/` |
 //!
 //! # Safety
 //! The only `unsafe` code of the engine, but for mapping files. Three invariants carry all of it: a kernel runs on
@@ -30,6 +31,8 @@ pub(crate) mod alibi;
 pub(crate) mod attention;
 pub(crate) mod cache;
 pub(crate) mod ceilings;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 pub(crate) mod lanes;
 pub(crate) mod matmul;
 pub(crate) mod memory;

@@ -212,7 +212,8 @@ fn dense_tiles<T: Send + Sync>(
     });
 }
 
-fn dequantized(block: &Block) -> impl Iterator<Item = f32> + '_ {
+/// The weights of a block.
+pub(super) fn dequantized(block: &Block) -> impl Iterator<Item = f32> + '_ {
     block.q.iter().enumerate().map(|(index, q)| {
         let half = index / (BLOCK / 2);
         block.scales[half] * f32::from(*q) + block.minima[half]

@@ -18,7 +18,7 @@ fn logits_are_those_of_candles_llama(#[values("llama-2", "llama-3", "code-llama"
     let config = serde_json::from_slice::<LlamaConfig>(&config).unwrap().into_config(false);
     let weights = VarBuilder::from_tensors(tensors(name, "model.safetensors"), DType::F32, &Device::Cpu);
     let peer = Llama::load(weights, &config).unwrap();
-    let ours = Parity::open(&checkpoint(name), None, 1).unwrap();
+    let ours = Parity::open(&checkpoint(name), crate::Device::Cpu, None, 1).unwrap();
     let logits = ours.logits(Reading::Whole).unwrap();
     for (reference, logits) in ours.references().iter().zip(logits) {
         let tokens = Tensor::new(&reference.tokens[..], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
