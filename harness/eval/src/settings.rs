@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::yaml::nearest;
 
 /// The variables that are read, with what they mean.
-pub const VARIABLES: [(&str, &str); 13] = [
+pub const VARIABLES: [(&str, &str); 14] = [
     ("PROOFMARK_MODELS", "the file of models; `models.yaml` unless set"),
     ("PROOFMARK_CASES", "the folder of cases; `cases` unless set"),
     ("PROOFMARK_GOLDEN", "the folder of goldens; `golden` beside the cases unless set"),
