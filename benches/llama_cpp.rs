@@ -325,21 +325,16 @@ fn output(command: &mut Command) -> String {
 
 fn theirs(path: &Path, tools: &Path) -> Speeds {
     let threads = THREADS.to_string();
-    let bench = output(Command::new(tools.join("llama-bench")).arg("-m").arg(path).args([
-        "-p",
-        &PROMPT.to_string(),
-        "-n",
-        "0",
-        "-t",
-        &threads,
-        "-r",
-        "3",
-        "-o",
-        "jsonl",
-    ]));
+    let prompt = PROMPT.to_string();
+    let bench = output(
+        Command::new(tools.join("llama-bench"))
+            .arg("-m")
+            .arg(path)
+            .args(["-p", &prompt, "-n", "0", "-t", &threads, "-r", "3", "-o", "jsonl"]),
+    );
     let batches = BATCHES.map(|it| it.to_string()).join(",");
     let decoded = output(
-        Command::new(tools.join("llama-decoded-bench"))
+        Command::new(tools.join("llama-batched-bench"))
             .arg("-m")
             .arg(path)
             // Room for all sequences: llama.cpp divides it among the most that there are, in steps of 256 tokens.

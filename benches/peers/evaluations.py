@@ -58,34 +58,29 @@ def word_problem(draw):
     """A question, its answer, and how it is found."""
     name, other = draw.sample(NAMES, 2)
     thing = draw.choice(THINGS)
-    a, b, c = draw.randint(12, 60), draw.randint(2, 9), draw.randint(2, 11)
+    a, b, c = draw.randint(11, 20), draw.randint(2, 6), draw.randint(2, 5)
     return draw.choice(
         [
             (
-                f"{name} has {a} {thing}. {other} gives {name} {b} more, and then {name} loses {c}. "
-                f"How many {thing} does {name} have now?",
-                a + b - c,
-                f"{name} begins with {a} {thing}. After the gift there are {a} + {b} = {a + b}. "
-                f"After the loss there are {a + b} - {c} = {a + b - c}.",
+                f"{name} has {a} {thing}. {other} gives {name} {b} more. How many {thing} does {name} have now?",
+                a + b,
+                f"{name} begins with {a} {thing}. With the {b} from {other} there are {a} + {b} = {a + b} {thing}.",
             ),
             (
-                f"A box holds {a} {thing}. {name} buys {b} boxes and gives {c} {thing} to {other}. "
-                f"How many {thing} does {name} keep?",
-                a * b - c,
-                f"{b} boxes of {a} hold {b} * {a} = {a * b} {thing}. "
-                f"Without those for {other} there are {a * b} - {c} = {a * b - c}.",
+                f"{name} has {a} {thing} and gives {b} of them to {other}. How many {thing} does {name} keep?",
+                a - b,
+                f"{name} begins with {a} {thing}. Without the {b} for {other} there are {a} - {b} = {a - b} {thing}.",
+            ),
+            (
+                f"A box holds {b} {thing}. {name} buys {c} boxes. How many {thing} does {name} buy in all?",
+                b * c,
+                f"One box holds {b} {thing}. In {c} boxes there are {c} * {b} = {b * c} {thing}.",
             ),
             (
                 f"{name} reads {b} pages on each of {c} days, and {a} pages on the day after. "
                 f"How many pages does {name} read in all?",
                 b * c + a,
                 f"On {c} days {name} reads {c} * {b} = {b * c} pages. With the last day that is {b * c} + {a} = {b * c + a}.",
-            ),
-            (
-                f"{name} and {other} share {b * c * 2} {thing} equally, and then {name} finds {a} more. "
-                f"How many {thing} does {name} have?",
-                b * c + a,
-                f"Half of {b * c * 2} is {b * c}. With those that were found there are {b * c} + {a} = {b * c + a}.",
             ),
         ]
     )
@@ -102,7 +97,8 @@ def items():
     examples = (
         "Solve each problem step by step. First say what is known, then calculate, one step after another, each with what "
         "the step before gave. Check that you used every single number of the problem. End with the sentence that gives the answer, "
-        "and write nothing after it.\n\n"
+        "and write nothing after it. Problems are about everyday things, such as books, pages and boxes, and each of them has one "
+        "answer, a whole number, for which the four basic operations of arithmetic are enough, no more.\n\n"
     ) + "".join(
         f"Problem: {question}\nSolution: {way} The answer is {answer}.\n\n" for question, answer, way in shown
     )

@@ -8,6 +8,7 @@ use std::hint::black_box;
 use eval::response::timed;
 
 use super::lanes::{LANES, Lanes};
+use super::memory::Arena;
 use super::pool::Pool;
 use super::{Kernel, Path, Shared};
 
@@ -24,13 +25,15 @@ pub struct Ceilings {
 /// 256 MiB.
 ///
 /// # Errors
-/// In words, if threads cannot be started or `PROOFMARK_CPU` names what this CPU does not have.
+/// In words, if there is no memory, threads cannot be started, or `PROOFMARK_CPU` names what this CPU does not have.
 pub fn ceilings(threads: Option<usize>) -> Result<Ceilings, String> {
     let path = Path::choose()?;
     let pool = threads.map_or_else(Pool::of_machine, Pool::new).map_err(|err| err.to_string())?;
     // The best of some: what holds a probe up is no limit of the machine.
     let best = |work: &dyn Fn() -> f64| (0..7).map(|_| work()).fold(0.0, f64::max);
-    let memory = vec![1.0; 1 << 26];
+    // Where weights would lie; what nobody has written to is one page many times.
+    let mut memory = Arena::default().zeros(1 << 26)?;
+    memory.fill(1.0);
     Ok(Ceilings {
         operations: best(&|| dots::<4>(path, &pool, 1 << 21).0.max(dots::<12>(path, &pool, 1 << 21).0)),
         bytes: best(&|| stream(path, &pool, &memory).0),
