@@ -132,7 +132,8 @@ fn write(folder: &Path, settings: &Value) {
         for _ in 0..shape.iter().product() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let uniform = (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0;
-            let weight = if shape.len() == 1 { 1.0 + uniform / 4.0 } else { uniform * 2.0 / (hidden as f32).sqrt() };
+            let weight =
+                if shape.len() == 1 { 1.0 + uniform / 4.0 } else { uniform * 2.0 / (hidden as f32).sqrt() };
             // Weights that 16 bits hold, so that both compute with the same.
             bytes.extend_from_slice(&(weight.to_bits() >> 16).to_le_bytes()[..2]);
         }

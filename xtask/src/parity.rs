@@ -57,7 +57,9 @@ fn compare(folder: &std::path::Path, device: Device, tolerance: Option<f32>) -> 
             |token| format!("greedy token {token} is the first that differs"),
         );
         let verdict = if within { "ok" } else { "OUT OF TOLERANCE" };
-        println!("  prompt {prompt}: largest difference {largest:.2e}, relative {relative:.2e}, {token}: {verdict}");
+        println!(
+            "  prompt {prompt}: largest difference {largest:.2e}, relative {relative:.2e}, {token}: {verdict}"
+        );
     }
     let bits = |reading| {
         let logits = parity.logits(reading)?.into_iter().flatten().map(f32::to_bits);

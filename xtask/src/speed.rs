@@ -37,10 +37,8 @@ pub(crate) fn run(arguments: &Speed) -> Result<(), String> {
             let run = speed.run(batch, prompt, steps)?;
             let (prefill, step) = (run.prefill.as_secs_f64(), median(run.steps).as_secs_f64());
             let bytes = speed.step_bytes(batch, prompt + steps / 2) as f64;
-            let share = bandwidth.map_or_else(
-                || "–".to_owned(),
-                |it| format!("{:.0} %", 100.0 * bytes / it / step),
-            );
+            let share =
+                bandwidth.map_or_else(|| "–".to_owned(), |it| format!("{:.0} %", 100.0 * bytes / it / step));
             println!(
                 "  {batch:>5}  {:>10.2}  {:>8.0}  {:>9.3}  {:>8.0}  {:>9.3}  {share:>21}",
                 1e3 * prefill,

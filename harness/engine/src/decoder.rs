@@ -12,10 +12,10 @@ use crate::checkpoint::{self, Checkpoint, Matrix, Rows};
 use crate::kernels::alibi::Alibi;
 use crate::kernels::attention::{Attention, Place, Turns};
 use crate::kernels::cache::{BLOCK, Cache};
-use crate::kernels::pack::Packed;
-use crate::kernels::rows;
 #[cfg(feature = "cuda")]
 use crate::kernels::cuda;
+use crate::kernels::pack::Packed;
+use crate::kernels::rows;
 #[cfg(feature = "cuda")]
 use crate::ops::on_gpu;
 use crate::ops::{Activate, Add, Attend, Device, LayerCache, Linear, Machine, Norm, States};
@@ -256,7 +256,8 @@ impl Decoder {
             };
             states = self.layer(layer, &attend, &states)?;
         }
-        let states = on_cpu(&states)?.index_select(&Tensor::new(step.wanted, &candle_core::Device::Cpu)?, 0)?;
+        let states =
+            on_cpu(&states)?.index_select(&Tensor::new(step.wanted, &candle_core::Device::Cpu)?, 0)?;
         let states = self.norm.forward(&States::Cpu(states))?;
         self.head.as_ref().unwrap_or(&self.embedding).write(on_cpu(&states)?, logits)?;
         if let Some(scale) = self.spec.logit_scale {

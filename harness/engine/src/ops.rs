@@ -83,7 +83,12 @@ impl Machine {
     ///
     /// # Errors
     /// In words, if there is no such device.
-    pub(crate) fn new(device: Device, path: Path, pool: Pool, spec: &Spec) -> std::result::Result<Self, String> {
+    pub(crate) fn new(
+        device: Device,
+        path: Path,
+        pool: Pool,
+        spec: &Spec,
+    ) -> std::result::Result<Self, String> {
         #[cfg(feature = "cuda")]
         let gpu = match device {
             Device::Cpu => None,
@@ -157,9 +162,7 @@ impl Linear {
         match states {
             States::Cpu(states) => Ok(States::Cpu(states.apply_op1_no_bwd(self)?)),
             #[cfg(feature = "cuda")]
-            States::Gpu(states) => {
-                Ok(States::Gpu(self.machine.on_gpu()?.multiply(self.matrix()?, states)?))
-            }
+            States::Gpu(states) => Ok(States::Gpu(self.machine.on_gpu()?.multiply(self.matrix()?, states)?)),
         }
     }
 

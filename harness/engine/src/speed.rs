@@ -109,14 +109,16 @@ impl Speed {
         for part in all.chunks(chunk(self.device)) {
             let tokens: Vec<u32> = part.iter().map(|(index, _)| token(*index)).collect();
             let places: Vec<_> = part.iter().map(|(_, place)| *place).collect();
-            let wanted = (0..).zip(&places).filter(|(_, it)| it.position + 1 == prompt).map(|(index, _)| index);
+            let wanted =
+                (0..).zip(&places).filter(|(_, it)| it.position + 1 == prompt).map(|(index, _)| index);
             last.extend(read(&tokens, &places, &wanted.collect::<Vec<_>>())?);
         }
         let prefill = begin.elapsed();
         let wanted: Vec<u32> = (0..).take(sequences).collect();
         let step = |index: usize| {
             let begin = now();
-            let places: Vec<_> = tables.iter().map(|it| Place { blocks: it, position: prompt + index }).collect();
+            let places: Vec<_> =
+                tables.iter().map(|it| Place { blocks: it, position: prompt + index }).collect();
             last = read(&last, &places, &wanted)?;
             Ok(begin.elapsed())
         };

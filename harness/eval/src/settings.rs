@@ -156,10 +156,7 @@ mod tests {
             &[("PROOFMARK_GATE", "soft")],
             Some("PROOFMARK_GATE is one of golden, absolute, strict, not `soft`"),
         );
-        check(
-            &[("PROOFMARK_DEVICE", "gpu")],
-            Some("PROOFMARK_DEVICE is one of cpu, cuda, not `gpu`"),
-        );
+        check(&[("PROOFMARK_DEVICE", "gpu")], Some("PROOFMARK_DEVICE is one of cpu, cuda, not `gpu`"));
         check(&[("PROOFMARK_RESUME", "yes")], Some("PROOFMARK_RESUME is 0 or 1, not `yes`"));
     }
 

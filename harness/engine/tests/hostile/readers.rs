@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use engine::parity::{Parity, Reading};
-use engine::{Engine, Options, Tokenizer};
+use engine::{Device, Engine, Options, Tokenizer};
 use eval::backend::{Backend as _, BackendError, Message, Request, Role, Score};
 use tempfile::{NamedTempFile, TempDir};
 
@@ -58,7 +58,7 @@ pub(super) fn folder(files: &[(&str, &[u8])]) -> TempDir {
 
 /// Opens and loads a folder, and computes the logits of two tokens.
 pub(super) fn read_folder(path: &Path) -> Outcome {
-    Parity::open(path, None, 1)?.logits(Reading::Whole).map(drop)
+    Parity::open(path, Device::Cpu, None, 1)?.logits(Reading::Whole).map(drop)
 }
 
 /// A GGUF file.

@@ -57,7 +57,8 @@ impl Norms {
     fn new(gpu: &Gpu, norms: &[rows::Norm]) -> Result<Option<Self>> {
         let Some(first) = norms.first() else { return Ok(None) };
         let weight: Vec<f32> = norms.iter().flat_map(|it| it.weight.iter().copied()).collect();
-        let bias: Option<Vec<f32>> = norms.iter().map(|it| it.bias.as_deref()).collect::<Option<Vec<_>>>().map(|it| it.concat());
+        let bias: Option<Vec<f32>> =
+            norms.iter().map(|it| it.bias.as_deref()).collect::<Option<Vec<_>>>().map(|it| it.concat());
         Ok(Some(Self {
             weight: gpu.upload(&weight)?,
             bias: bias.map(|it| gpu.upload(&it)).transpose()?,

@@ -60,7 +60,9 @@ impl Matrix {
             }
             let length = columns / format.block_size() * format.type_size();
             if *these != columns || columns == 0 || !columns.is_multiple_of(format.block_size()) {
-                return Err(format!("rows of {these} columns stored as {format:?}, beside rows of {columns}"));
+                return Err(format!(
+                    "rows of {these} columns stored as {format:?}, beside rows of {columns}"
+                ));
             }
             if let Some(row) = rows.iter().find(|it| it.len() != length) {
                 return Err(format!("a row of {columns} columns has {} bytes, not {length}", row.len()));

@@ -113,9 +113,11 @@ impl Gpu {
             return Err("no GPU: NVIDIA's driver (libcuda) is not installed".to_owned());
         }
         if !has_compiler {
-            return Err("NVRTC (libnvrtc), which compiles for the GPU, is not found: install a CUDA toolkit, or run \
+            return Err(
+                "NVRTC (libnvrtc), which compiles for the GPU, is not found: install a CUDA toolkit, or run \
                         `benches/cuda/setup.sh`, and name the folder in LD_LIBRARY_PATH"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let fault = |err: cudarc::driver::DriverError| format!("no GPU can be used: {err}");
         let context = CudaContext::new(0).map_err(fault)?;
@@ -214,13 +216,11 @@ impl Gpu {
             return Ok(());
         }
         let [x, y, z] = grid.map(size);
-        let config = LaunchConfig {
-            grid_dim: (x, y, z),
-            block_dim: (size(threads), 1, 1),
-            shared_mem_bytes: 0,
-        };
+        let config =
+            LaunchConfig { grid_dim: (x, y, z), block_dim: (size(threads), 1, 1), shared_mem_bytes: 0 };
         // SAFETY: the kernel's only argument is this struct; see above for the addresses in it.
-        unsafe { self.stream.launch_builder(function).arg(parameters).launch(config) }.map_err(Error::wrap)?;
+        unsafe { self.stream.launch_builder(function).arg(parameters).launch(config) }
+            .map_err(Error::wrap)?;
         Ok(())
     }
 }
@@ -234,7 +234,8 @@ fn size(count: usize) -> u32 {
 /// Compiles the kernels to machine code: the driver would refuse the intermediate code of a compiler newer than itself.
 fn compile(head: usize, (major, minor): (i32, i32)) -> std::result::Result<Vec<u8>, String> {
     let source = std::ffi::CString::new(SOURCE).expect("the kernels' source has no zeros");
-    let fault = |what: &str, err: nvrtc::result::NvrtcError| format!("NVRTC cannot {what} the kernels: {err:?}");
+    let fault =
+        |what: &str, err: nvrtc::result::NvrtcError| format!("NVRTC cannot {what} the kernels: {err:?}");
     let program = nvrtc::result::create_program(&source, None).map_err(|err| fault("read", err))?;
     let options = [format!("--gpu-architecture=sm_{major}{minor}"), format!("--define-macro=HEAD={head}")];
     // SAFETY: the program is alive until it is destroyed at the end, and the image is as long as NVRTC says.

@@ -71,9 +71,7 @@ impl Step {
             blocks.extend_from_slice(&last.blocks[..=last.position / BLOCK]);
             first += run;
         }
-        let slot = |it: &Place<'_>| {
-            it.blocks[it.position / BLOCK] * size(BLOCK) + size(it.position % BLOCK)
-        };
+        let slot = |it: &Place<'_>| it.blocks[it.position / BLOCK] * size(BLOCK) + size(it.position % BLOCK);
         let tile_count = tiles.len() / 4;
         let mut numbers = tiles;
         numbers.extend_from_slice(tokens);
