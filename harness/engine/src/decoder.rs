@@ -461,6 +461,7 @@ fn after(norm: Option<&Norm>, states: &States) -> Result<States> {
     norm.map_or_else(|| Ok(states.clone()), |norm| norm.forward(states))
 }
 
+#[cfg_attr(not(feature = "cuda"), expect(clippy::unnecessary_wraps, reason = "states may lie on a GPU"))]
 fn on_cpu(states: &States) -> Result<&Tensor> {
     match states {
         States::Cpu(states) => Ok(states),

@@ -102,12 +102,11 @@ fn tokenizer(
         let Ok(id) = id.parse() else { return Err(format!("the added token `{id}` has no number")) };
         let mut added: Added = serde_json::from_value(added.clone()).map_err(|err| err.to_string())?;
         added.id = id;
-        match places.get(&added.content) {
-            Some(known) => file.added_tokens[*known].special |= added.special,
-            None => {
-                places.insert(added.content.clone(), file.added_tokens.len());
-                file.added_tokens.push(added);
-            }
+        if let Some(known) = places.get(&added.content) {
+            file.added_tokens[*known].special |= added.special;
+        } else {
+            places.insert(added.content.clone(), file.added_tokens.len());
+            file.added_tokens.push(added);
         }
     }
     let added_bytes: usize = file.added_tokens.iter().map(|it| it.content.len()).sum();

@@ -237,6 +237,10 @@ pub(crate) struct Norm {
 
 impl Norm {
     /// `feeds_linear` says that only linear layers read what it gives.
+    #[cfg_attr(
+        not(feature = "cuda"),
+        expect(clippy::unnecessary_wraps, reason = "a GPU may have no memory left")
+    )]
     pub(crate) fn new(machine: &Arc<Machine>, norm: rows::Norm, feeds_linear: bool) -> Result<Self> {
         #[cfg(not(feature = "cuda"))]
         let _ = feeds_linear;
@@ -406,6 +410,10 @@ impl CustomOp1 for Attend<'_> {
         let qkv = numbers(storage, layout)?;
         let size = self.attention.heads * self.attention.head_size;
         let mut output = unwritten(self.places.len() * size);
+        #[cfg_attr(
+            not(feature = "cuda"),
+            expect(clippy::infallible_destructuring_match, reason = "they may lie on a GPU")
+        )]
         let cache = match self.cache {
             LayerCache::Cpu(cache) => cache,
             #[cfg(feature = "cuda")]

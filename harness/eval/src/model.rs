@@ -487,11 +487,9 @@ fn check(
             mistakes.push(mistake(format!("`{name}` is at least 1"), span));
         }
     }
-    if let Some(numerics) = &written.numerics
-        && numerics.value == Arithmetic::F32
-        && backend != BackendKind::Candle
-    {
-        mistakes.push(mistake("`numerics: f32` is for models of the local engine", numerics.span));
+    let dense = |it: &Spanned<Arithmetic>| it.value == Arithmetic::F32;
+    if let Some(it) = written.numerics.filter(dense).filter(|_| backend != BackendKind::Candle) {
+        mistakes.push(mistake("`numerics: f32` is for models of the local engine", it.span));
     }
     if let Some(price) = &written.price {
         let Price { per_hour, input, output } = price.value;

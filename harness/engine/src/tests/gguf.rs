@@ -71,7 +71,7 @@ impl File {
 
     pub(super) fn tensor(self, name: &str, shape: &[usize], values: Vec<f32>) -> Self {
         assert_eq!(shape.iter().product::<usize>(), values.len());
-        self.stored(name, shape, 0, values.iter().flat_map(|it| it.to_le_bytes()).collect())
+        self.stored(name, shape, 0, values.into_iter().flat_map(f32::to_le_bytes).collect())
     }
 
     /// A tensor of any type; one of the same name goes.

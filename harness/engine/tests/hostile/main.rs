@@ -2,6 +2,7 @@
 //! time and memory.
 //!
 //! What the fuzz targets in `fuzz/` found stands here as a case with a name, and as a file under `fuzz/seeds`.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod damage;
 mod folders;

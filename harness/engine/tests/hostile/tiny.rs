@@ -175,9 +175,10 @@ pub(super) fn safetensors(tensors: &[(&str, &str, &[usize], Vec<u8>)]) -> Vec<u8
     for (index, (name, kind, shape, bytes)) in tensors.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
         let (from, to) = (data.len(), data.len() + bytes.len());
-        header += &format!(
+        let entry = format!(
             "{comma}\"{name}\":{{\"dtype\":\"{kind}\",\"shape\":{shape:?},\"data_offsets\":[{from},{to}]}}"
         );
+        header.push_str(&entry);
         data.extend(bytes);
     }
     header.push('}');
