@@ -44,9 +44,13 @@ fn logits_are_near_those_of_the_reference(
     "model_type": "mistral", "hidden_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2,
     "sliding_window": 300,
 }))]
-#[case::experts(json!({
+#[case::some_experts(json!({
     "model_type": "mixtral", "hidden_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2,
     "num_local_experts": 8, "num_experts_per_tok": 2,
+}))]
+#[case::all_experts(json!({
+    "model_type": "mixtral", "hidden_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "num_local_experts": 8, "num_experts_per_tok": 8,
 }))]
 #[ignore = "needs a GPU"]
 fn logits_are_near_those_of_the_cpu(#[case] settings: Value) {
@@ -59,9 +63,12 @@ fn logits_are_near_those_of_the_cpu(#[case] settings: Value) {
     let prompts = [&all[..700], &all[700..1_000], &all[1_000..1_033], &all[1_033..1_034], &all[1_034..]];
     let found = ours.logits_of(&prompts, Reading::Chunks(256)).unwrap();
     let wanted = reference.logits_of(&prompts, Reading::Chunks(256)).unwrap();
+    // Where the router nearly ties, 16 bits send a token to another expert.
+    let chosen = settings.get("num_experts_per_tok").is_some_and(|it| *it != settings["num_local_experts"]);
+    let tolerance = if chosen { 2e-1 } else { TOLERANCE };
     for (prompt, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
         let difference = relative(found, wanted);
-        assert!(difference <= TOLERANCE, "{settings} prompt {prompt}: {difference}");
+        assert!(difference <= tolerance, "{settings} prompt {prompt}: {difference}");
     }
     readings_agree(&ours, &prompts);
 }

@@ -68,7 +68,7 @@ impl Sampler {
         Ok(Self(sampling.clone()))
     }
 
-    /// Whether the next token is [`first_of_likeliest`], whatever came before.
+    /// Whether the next token is [`greedy`], whatever came before.
     pub(crate) fn takes_likeliest(&self) -> bool {
         let Sampling { repetition_penalty, frequency_penalty, presence_penalty, .. } = self.0;
         let penalties = [repetition_penalty, frequency_penalty, presence_penalty];
