@@ -67,6 +67,7 @@ fn there_are_references_of_every_architecture() {
     let all = [
         "bloom",
         "falcon",
+        "gemma2",
         "gemma3_text",
         "gpt_bigcode",
         "gpt_neox",

@@ -117,6 +117,15 @@ def specs():
         num_key_value_heads=1, use_sliding_window=True, sliding_window=6, max_window_layers=1, **ODD
     ), dict(brain, shard="20KB")
     yield "qwen3", t.Qwen3Config(num_key_value_heads=1, head_dim=20, tie_word_embeddings=True, **ODD), short
+    yield "gemma-2", t.Gemma2Config(
+        num_key_value_heads=1,
+        head_dim=20,
+        query_pre_attn_scalar=20,
+        attn_logit_softcapping=2.0,
+        final_logit_softcapping=3.0,
+        sliding_window=6,
+        **ODD,
+    ), short
     yield "gemma-3-caps", t.Gemma3TextConfig(
         num_key_value_heads=3,
         head_dim=10,

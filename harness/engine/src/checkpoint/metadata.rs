@@ -95,16 +95,18 @@ const PLAIN: Architecture = Architecture {
     ..LLAMA
 };
 
-const ARCHITECTURES: [Architecture; 11] = [
+const GEMMA2: Architecture = Architecture {
+    name: "gemma2",
+    positions: Kind::Rotary,
+    activation: Activation::GeluTanh,
+    residual: Residual::SerialPostNorms,
+    ..LLAMA
+};
+
+const ARCHITECTURES: [Architecture; 12] = [
     LLAMA,
-    Architecture {
-        name: "gemma3",
-        positions: Kind::Rotary,
-        activation: Activation::GeluTanh,
-        query_key_norm: true,
-        residual: Residual::SerialPostNorms,
-        ..LLAMA
-    },
+    GEMMA2,
+    Architecture { name: "gemma3", query_key_norm: true, ..GEMMA2 },
     Architecture {
         name: "qwen2",
         positions: Kind::Rotary,
@@ -247,7 +249,7 @@ pub(super) fn read(gguf: &Gguf, tensors: &Tensors) -> Result<(Spec, Layout), Str
         context: keys.needed("context_length", MOST)?,
         vocabulary,
         hidden,
-        embedding_scale: (row.name == "gemma3").then(|| float((hidden as f64).sqrt())),
+        embedding_scale: row.name.starts_with("gemma").then(|| float((hidden as f64).sqrt())),
         embedding_norm: row.name == "bloom",
         norm: if row.rms_norm { NormKind::Rms { epsilon } } else { NormKind::Layer { epsilon } },
         positions: Positions::Learned,
@@ -307,8 +309,11 @@ fn attention(keys: &Keys, row: &Architecture, hidden: usize, layers: usize) -> R
             row.name
         ));
     }
-    // Gemma 3 27B, the one with 62 layers, divides by what a head would have without a size of its own.
-    let queried = if row.name == "gemma3" && layers == 62 { hidden / heads } else { head_size };
+    // Gemma's 27B, which show in their layers, divide by what a head would have without a size of its own.
+    let queried = match (row.name, layers) {
+        ("gemma2", 46) | ("gemma3", 62) => hidden / heads,
+        _ => head_size,
+    };
     Ok(Attention {
         heads,
         kv_heads,
@@ -332,18 +337,22 @@ fn experts(keys: &Keys) -> Result<Option<Experts>, String> {
     }
 }
 
-/// Gemma 3's layers see a window but for each n-th; Llama's (Mistral) all do.
+/// Gemma's layers see a window but for each n-th; Llama's (Mistral) all do.
 fn windows(keys: &Keys, spec: &mut Spec) -> Result<(), String> {
     let window = keys.count("attention.sliding_window", MOST)?.filter(|it| *it > 0);
-    if keys.prefix != "gemma3" {
-        spec.layers.iter_mut().for_each(|it| it.window = window);
-        return Ok(());
-    }
-    let period = keys.count("attention.sliding_window_pattern", MOST)?.unwrap_or(6).max(1);
+    // The period, and the rotary table of layers that see a window.
+    let (period, rotary) = match keys.prefix {
+        "gemma2" => (2, 0),
+        "gemma3" => (keys.count("attention.sliding_window_pattern", MOST)?.unwrap_or(6).max(1), 1),
+        _ => {
+            spec.layers.iter_mut().for_each(|it| it.window = window);
+            return Ok(());
+        }
+    };
     for (index, layer) in spec.layers.iter_mut().enumerate() {
         if !(index + 1).is_multiple_of(period) {
-            let window = window.ok_or("no `gemma3.attention.sliding_window`")?;
-            *layer = LayerSpec { window: Some(window), rotary: 1 };
+            let window = window.ok_or_else(|| format!("no `{}.attention.sliding_window`", keys.prefix))?;
+            *layer = LayerSpec { window: Some(window), rotary };
         }
     }
     Ok(())

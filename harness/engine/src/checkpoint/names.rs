@@ -43,6 +43,7 @@ pub(super) struct Names {
 pub(super) static LLAMA: Names = LLAMA_NAMES;
 pub(super) static QWEN3: Names =
     Names { query_norm: "self_attn.q_norm", key_norm: "self_attn.k_norm", ..LLAMA_NAMES };
+pub(super) static GEMMA2: Names = GEMMA2_NAMES;
 pub(super) static GEMMA3: Names = Names {
     prefixes: &[
         ("model.", ""),
@@ -52,10 +53,7 @@ pub(super) static GEMMA3: Names = Names {
     ],
     query_norm: "self_attn.q_norm",
     key_norm: "self_attn.k_norm",
-    post_attention_norm: "post_attention_layernorm",
-    mlp_norm: "pre_feedforward_layernorm",
-    post_mlp_norm: "post_feedforward_layernorm",
-    ..LLAMA_NAMES
+    ..GEMMA2_NAMES
 };
 pub(super) static STABLELM: Names = Names {
     query_norm: "self_attn.q_layernorm.norms.{}",
@@ -145,6 +143,13 @@ const LLAMA_NAMES: Names = Names {
     expert_gate: "block_sparse_moe.experts.{}.w1",
     expert_up: "block_sparse_moe.experts.{}.w3",
     expert_down: "block_sparse_moe.experts.{}.w2",
+};
+
+const GEMMA2_NAMES: Names = Names {
+    post_attention_norm: "post_attention_layernorm",
+    mlp_norm: "pre_feedforward_layernorm",
+    post_mlp_norm: "post_feedforward_layernorm",
+    ..LLAMA_NAMES
 };
 
 const FALCON_NAMES: Names = Names {

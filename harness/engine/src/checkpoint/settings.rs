@@ -207,6 +207,14 @@ impl<'v> Settings<'v> {
         }
     }
 
+    /// A finite number above zero that has a default where it is absent, and is none where it is null.
+    pub(super) fn positive_unless_null(&self, name: &str, absent: f64) -> Result<Option<f64>, String> {
+        match self.positive(&[name])? {
+            None if !self.is_null(name) => Ok(Some(absent)),
+            it => Ok(it),
+        }
+    }
+
     /// A finite number.
     pub(super) fn number(&self, name: &str) -> Result<Option<f64>, String> {
         match self.number_or_text(name)? {

@@ -40,6 +40,7 @@ fn length(spec: &Spec, which: Norm) -> usize {
 #[case::code_llama("code-llama", "2 norms")]
 #[case::falcon_40b("falcon-40b-180b", "2 norms")]
 #[case::falcon_7b("falcon-7b", "1 norm")]
+#[case::gemma_2("gemma-2", "4 norms")]
 #[case::gemma_3("gemma-3", "6 norms")]
 #[case::h2o_danube("h2o-danube", "2 norms")]
 #[case::llama_2("llama-2", "2 norms")]

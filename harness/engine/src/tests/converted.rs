@@ -150,7 +150,7 @@ fn converted(folder: &str) -> File {
             let parallel = config["use_parallel_residual"].as_bool().unwrap();
             file = file.flag(&key("use_parallel_residual"), parallel);
         }
-        "gemma3" | "qwen3" => {
+        "gemma2" | "gemma3" | "qwen3" => {
             file = file
                 .count(&key("attention.key_length"), number(sizes.head))
                 .count(&key("attention.value_length"), number(sizes.head));
@@ -160,6 +160,12 @@ fn converted(folder: &str) -> File {
         }
         "falcon" => file = file.text(&key("tensor_data_layout"), "jploski"),
         _ => {}
+    }
+    if let Some(cap) = attention.cap {
+        file = file.float(&key("attn_logit_softcapping"), cap);
+    }
+    if let Some(cap) = spec.logit_cap {
+        file = file.float(&key("final_logit_softcapping"), cap);
     }
     if let Some(window) = spec.layers[0].window {
         file = file.count(&key("attention.sliding_window"), number(window));
@@ -190,11 +196,11 @@ fn converted(folder: &str) -> File {
             tensor = transposed(&tensor, (heads, 2, sizes.head / 2));
         } else if hf.contains("query_key_value") {
             tensor = ungrouped(&tensor, &sizes);
-        } else if arch == "gemma3" && hf.ends_with("norm.weight") {
+        } else if arch.starts_with("gemma") && hf.ends_with("norm.weight") {
             tensor = (tensor + 1.0).unwrap();
         }
         let values = tensor.flatten_all().unwrap().to_vec1().unwrap();
-        file = file.tensor(&name(&hf, arch == "gemma3"), tensor.dims(), values);
+        file = file.tensor(&name(&hf, arch.starts_with("gemma")), tensor.dims(), values);
     }
     for (name, tensors) in experts {
         let stacked = Tensor::stack(&tensors.into_values().collect::<Vec<_>>(), 0).unwrap();
@@ -231,6 +237,7 @@ fn another_layout_is_the_same_model(
         "code-llama",
         "falcon-40b-180b",
         "falcon-7b",
+        "gemma-2",
         "gemma-3",
         "h2o-danube",
         "llama-2",

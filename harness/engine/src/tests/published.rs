@@ -305,6 +305,27 @@ fn qwen3_06b() {
 }
 
 #[test]
+fn gemma_2_2b() {
+    let spec = read(&json!({
+        "architectures": ["Gemma2ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+        "attn_logit_softcapping": 50.0, "bos_token_id": 2, "cache_implementation": "hybrid",
+        "eos_token_id": 1, "final_logit_softcapping": 30.0, "head_dim": 256,
+        "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 2304,
+        "initializer_range": 0.02, "intermediate_size": 9216, "max_position_embeddings": 8192,
+        "model_type": "gemma2", "num_attention_heads": 8, "num_hidden_layers": 26,
+        "num_key_value_heads": 4, "pad_token_id": 0, "query_pre_attn_scalar": 256, "rms_norm_eps": 1e-06,
+        "rope_theta": 10000.0, "sliding_window": 4096, "torch_dtype": "float32",
+        "transformers_version": "4.42.4", "use_cache": true, "vocab_size": 256_000
+    }))
+    .unwrap();
+    assert_eq!((spec.attention.cap, spec.logit_cap, spec.attention.scale), (Some(50.0), Some(30.0), 0.0625));
+    assert_eq!(windows(&spec)[..3], [Some(4096), None, Some(4096)]);
+    assert!(spec.layers.iter().all(|it| it.rotary == 0));
+    let silent = read(&with("gemma2", json!({ "attn_logit_softcapping": null }))).unwrap();
+    assert_eq!((silent.attention.cap, silent.logit_cap), (None, Some(30.0)));
+}
+
+#[test]
 fn gemma_3_4b() {
     let spec = read(&json!({
         "architectures": ["Gemma3ForConditionalGeneration"], "boi_token_index": 255_999,

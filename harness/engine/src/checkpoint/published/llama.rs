@@ -263,39 +263,33 @@ pub(super) fn phi(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layou
     Ok((spec, Layout { biases, tied, ..Layout::new(&names::PHI, tensors)? }))
 }
 
-pub(super) fn gemma3(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layout), String> {
-    let defaults = Defaults {
-        vocabulary: 262_208,
-        hidden: 2304,
-        layers: 26,
-        heads: 8,
-        head_size: Some(256),
-        context: 131_072,
-        epsilon: 1e-6,
-        tied: true,
-    };
-    let (mut spec, tied) = common(settings, &defaults, true)?;
+const GEMMA3: Defaults = Defaults {
+    vocabulary: 262_208,
+    hidden: 2304,
+    layers: 26,
+    heads: 8,
+    head_size: Some(256),
+    context: 131_072,
+    epsilon: 1e-6,
+    tied: true,
+};
+const GEMMA2: Defaults = Defaults { vocabulary: 256_000, context: 8192, ..GEMMA3 };
+
+/// What Gemma 2 and 3 share, their positions apart.
+fn gemma(settings: &Settings, defaults: &Defaults, period: usize) -> Result<(Spec, bool, Biases), String> {
+    let (mut spec, tied) = common(settings, defaults, true)?;
     with_rms_norm(&mut spec);
     key_value_heads(settings, &mut spec, Some(4))?;
     spec.mlp.size = settings.count(&["intermediate_size"], MOST)?.unwrap_or(9216);
     spec.mlp.gated = true;
-    spec.mlp.activation = settings.activation(&["hidden_activation"], Activation::GeluTanh)?;
+    spec.mlp.activation = settings.activation(&["hidden_activation", "hidden_act"], Activation::GeluTanh)?;
     spec.residual = Residual::SerialPostNorms;
-    spec.attention.query_key_norm = Some(QueryKeyNorm::Shared);
     spec.attention.scale = inverse_root(settings.positive(&["query_pre_attn_scalar"])?.unwrap_or(256.0));
     settings.only("use_bidirectional_attention", &json!(false))?;
     // transformers rounds the root to the type of the weights; llama.cpp and candle do not.
-    #[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
-    let float = |it: f64| it as f32;
-    spec.embedding_scale = Some(float((spec.hidden as f64).sqrt()));
-    // Left over from Gemma 2: Gemma 3 was trained without, and transformers does not apply it either.
-    settings.positive(&["attn_logit_softcapping"])?;
-    spec.logit_cap = settings.positive(&["final_logit_softcapping"])?.map(float);
+    spec.embedding_scale = Some(single((spec.hidden as f64).sqrt()));
 
     let window = settings.nullable("sliding_window", Some(4096), MOST)?;
-    // transformers writes what it was made with under its own name, too.
-    let period = ["sliding_window_pattern", "_sliding_window_pattern"];
-    let period = settings.count(&period, MOST)?.unwrap_or(6);
     let slides = layer_types(settings, spec.layers.len())?
         .unwrap_or_else(|| (1..=spec.layers.len()).map(|number| !number.is_multiple_of(period)).collect());
     match window {
@@ -303,8 +297,35 @@ pub(super) fn gemma3(settings: &Settings, tensors: &Tensors) -> Result<(Spec, La
         None if slides.contains(&true) => return Err("`sliding_window` is null, but layers slide".to_owned()),
         None => {}
     }
-    for (layer, slides) in spec.layers.iter_mut().zip(slides) {
-        layer.rotary = usize::from(slides);
+    let attention = settings.flag("attention_bias", false)?;
+    Ok((spec, tied, Biases { query_key_value: attention, output: attention, ..Biases::default() }))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "activations are f32")]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+pub(super) fn gemma2(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layout), String> {
+    let (mut spec, tied, biases) = gemma(settings, &GEMMA2, 2)?;
+    spec.attention.cap = settings.positive_unless_null("attn_logit_softcapping", 50.0)?.map(single);
+    spec.logit_cap = settings.positive_unless_null("final_logit_softcapping", 30.0)?.map(single);
+    let size = spec.attention.head_size;
+    spec.positions = Positions::Rotary(vec![Rope::PLAIN.table(settings, spec.context, size)?]);
+    Ok((spec, Layout { biases, tied, one_plus: true, ..Layout::new(&names::GEMMA2, tensors)? }))
+}
+
+pub(super) fn gemma3(settings: &Settings, tensors: &Tensors) -> Result<(Spec, Layout), String> {
+    // transformers writes what it was made with under its own name, too.
+    let period = ["sliding_window_pattern", "_sliding_window_pattern"];
+    let period = settings.count(&period, MOST)?.unwrap_or(6);
+    let (mut spec, tied, biases) = gemma(settings, &GEMMA3, period)?;
+    spec.attention.query_key_norm = Some(QueryKeyNorm::Shared);
+    // Left over from Gemma 2: Gemma 3 was trained without, and transformers does not apply it either.
+    settings.positive(&["attn_logit_softcapping"])?;
+    spec.logit_cap = settings.positive(&["final_logit_softcapping"])?.map(single);
+    for layer in &mut spec.layers {
+        layer.rotary = usize::from(layer.window.is_some());
     }
     let by_type = settings.object("rope_parameters")?;
     let (full, sliding) = match &by_type {
@@ -324,7 +345,5 @@ pub(super) fn gemma3(settings: &Settings, tensors: &Tensors) -> Result<(Spec, La
     if let Some(it) = by_type {
         it.finish()?;
     }
-    let query_key_value = settings.flag("attention_bias", false)?;
-    let biases = Biases { query_key_value, output: query_key_value, ..Biases::default() };
     Ok((spec, Layout { biases, tied, one_plus: true, ..Layout::new(&names::GEMMA3, tensors)? }))
 }

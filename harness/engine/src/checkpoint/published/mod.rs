@@ -47,6 +47,7 @@ pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), 
         "qwen3" => llama::llama(&settings, tensors, &llama::QWEN3)?,
         "stablelm" => llama::stablelm(&settings, tensors)?,
         "phi" => llama::phi(&settings, tensors)?,
+        "gemma2" => llama::gemma2(&settings, tensors)?,
         "gemma3_text" => llama::gemma3(&settings, tensors)?,
         "gemma3" => {
             let Some(text) = settings.object("text_config")? else {
@@ -67,7 +68,7 @@ pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), 
         other => {
             return Err(format!(
                 "`model_type` is `{other}`, and the engine knows llama, mistral, mixtral, qwen2, qwen3, stablelm, \
-                 phi, gemma3, gemma3_text, falcon, bloom, gpt_neox, mpt and gpt_bigcode"
+                 phi, gemma2, gemma3, gemma3_text, falcon, bloom, gpt_neox, mpt and gpt_bigcode"
             ));
         }
     };
