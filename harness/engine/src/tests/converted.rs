@@ -100,6 +100,7 @@ fn ungrouped(tensor: &Tensor, sizes: &Sizes) -> Tensor {
 }
 
 /// What the converter writes for a folder.
+#[expect(clippy::too_many_lines, reason = "one conversion after the other")]
 fn converted(folder: &str) -> File {
     let config = std::fs::read_to_string(checkpoint(folder).join("config.json")).unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();
