@@ -99,24 +99,11 @@ fn ungrouped(tensor: &Tensor, sizes: &Sizes) -> Tensor {
     Tensor::cat(&all, 0).unwrap()
 }
 
-/// What the converter writes for a folder.
-#[expect(clippy::too_many_lines, reason = "one conversion after the other")]
-fn converted(folder: &str) -> File {
-    let config = std::fs::read_to_string(checkpoint(folder).join("config.json")).unwrap();
-    let config: Value = serde_json::from_str(&config).unwrap();
-    let model_type = config["model_type"].as_str().unwrap();
-    let arch = match model_type {
-        "mistral" | "mixtral" => "llama",
-        "gemma3_text" => "gemma3",
-        "gpt_neox" => "gptneox",
-        "gpt_bigcode" => "starcoder",
-        "phi" => "phi2",
-        other => other,
-    };
-    let spec = Checkpoint::open(&checkpoint(folder)).unwrap().spec().clone();
+/// What the converter writes of the settings.
+fn described(config: &Value, spec: &Spec, arch: &str) -> File {
     let number = |it: usize| u32::try_from(it).unwrap();
     let key = |it: &str| format!("{arch}.{it}");
-    let Spec { attention, mlp, .. } = spec;
+    let &Spec { attention, mlp, .. } = spec;
     let sizes = Sizes { heads: attention.heads, kv_heads: attention.kv_heads, head: attention.head_size };
     let epsilon = match spec.norm {
         crate::spec::NormKind::Rms { epsilon } => ("attention.layer_norm_rms_epsilon", epsilon),
@@ -171,6 +158,26 @@ fn converted(folder: &str) -> File {
     if let Some(window) = spec.layers[0].window {
         file = file.count(&key("attention.sliding_window"), number(window));
     }
+    file
+}
+
+/// What the converter writes for a folder.
+fn converted(folder: &str) -> File {
+    let config = std::fs::read_to_string(checkpoint(folder).join("config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let model_type = config["model_type"].as_str().unwrap();
+    let arch = match model_type {
+        "mistral" | "mixtral" => "llama",
+        "gemma3_text" => "gemma3",
+        "gpt_neox" => "gptneox",
+        "gpt_bigcode" => "starcoder",
+        "phi" => "phi2",
+        other => other,
+    };
+    let spec = Checkpoint::open(&checkpoint(folder)).unwrap().spec().clone();
+    let attention = spec.attention;
+    let sizes = Sizes { heads: attention.heads, kv_heads: attention.kv_heads, head: attention.head_size };
+    let mut file = described(&config, &spec, arch);
     if folder == "llama-3.1-rope-scaling" {
         file = file.tensor("rope_freqs.weight", &[sizes.head / 2], llama3_factors(sizes.head));
     }
