@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use candle_core::{Device, Error, Result, Tensor};
 
-use crate::checkpoint::{self, Checkpoint, Matrix, Rows};
+use crate::checkpoint::{self, Checkpoint, Matrix, Run};
 use crate::kernels::attention::{Attention, Place, Turns};
 use crate::kernels::cache::{BLOCK, Cache};
 use crate::kernels::pack::Packed;
@@ -141,7 +141,10 @@ impl Decoder {
         let mut bytes = (checkpoint.vector_elements() * size_of::<f32>()) as u64;
         for matrix in [Matrix::Embedding].into_iter().chain(head).chain(positions).chain(layers) {
             for run in checkpoint.runs(matrix)? {
-                bytes += Packed::bytes_of(run.format, run.rows.len(), run.columns, dense) as u64;
+                bytes += match run {
+                    Run::Rows(it) => Packed::bytes_of(it.format, it.rows.len(), it.columns, dense),
+                    Run::Groups(it) => Packed::bytes_of_groups(&it, dense),
+                } as u64;
             }
         }
         Ok(bytes)
@@ -339,7 +342,10 @@ struct Loader<'l> {
 impl Loader<'_> {
     fn linear(&self, which: Matrix) -> std::result::Result<Linear, String> {
         let Machine { pool, arena, .. } = &**self.machine;
-        let pack = |run: Rows<'_>| Packed::new(pool, arena, run.format, run.columns, &run.rows, self.dense);
+        let pack = |run: Run<'_>| match run {
+            Run::Rows(it) => Packed::new(pool, arena, it.format, it.columns, &it.rows, self.dense),
+            Run::Groups(it) => Packed::of_groups(pool, arena, &it, self.dense),
+        };
         let parts =
             self.checkpoint.runs(which)?.into_iter().map(pack).collect::<std::result::Result<_, _>>()?;
         self.checkpoint.release();

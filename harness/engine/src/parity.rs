@@ -55,18 +55,32 @@ pub struct Parity {
 }
 
 impl Parity {
-    /// Opens a folder; computes on a named instruction set, `None` for the widest that there is.
+    /// Opens a folder; computes in `f32` throughout, as a reference does, on a named instruction set, `None` for the
+    /// widest that there is.
     ///
     /// # Errors
     /// In words.
     pub fn open(folder: &Path, cpu: Option<&str>, threads: usize) -> Result<Self, String> {
+        Self::load(folder, cpu, threads, true)
+    }
+
+    /// The same with what an engine rounds unless it is told otherwise: activations before quantized weights, keys
+    /// and values.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn open_rounded(folder: &Path, cpu: Option<&str>, threads: usize) -> Result<Self, String> {
+        Self::load(folder, cpu, threads, false)
+    }
+
+    fn load(folder: &Path, cpu: Option<&str>, threads: usize, dense: bool) -> Result<Self, String> {
         let checkpoint = Checkpoint::open(folder)?;
         let path = match cpu {
             None => kernels::Path::choose()?,
             Some(name) => kernels::Path::named(name)?,
         };
         let machine = Machine::new(path, Pool::new(threads).map_err(|err| err.to_string())?);
-        let decoder = Decoder::load(&checkpoint, Arc::new(machine), true)?;
+        let decoder = Decoder::load(&checkpoint, Arc::new(machine), dense)?;
         Ok(Self { references: references(&folder.join("reference.safetensors"))?, decoder })
     }
 

@@ -8,6 +8,7 @@ mod converted;
 mod damaged;
 mod fixture;
 mod folders;
+mod grouped;
 mod hostile;
 mod peers;
 mod published;
