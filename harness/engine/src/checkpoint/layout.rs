@@ -333,24 +333,22 @@ impl Layout {
         let mut seen: HashSet<String> = self.known.iter().map(|&it| it.to_owned()).collect();
         for place in matrices(spec).filter_map(|it| self.matrix(spec, tensors, it)) {
             for part in &place.parts {
-                match (self.quantization(tensors, &part.name), &part.shape[..]) {
-                    (Some(quantization), &[rows, columns]) => {
-                        seen.extend(quantization.check(tensors, &part.name, [rows, columns])?);
-                        if !place.bias {
-                            seen.extend(idle_bias(tensors, &part.name)?);
-                        }
+                if let Some(quantization) = self.quantization(tensors, &part.name)
+                    && let &[rows, columns] = &part.shape[..]
+                {
+                    seen.extend(quantization.check(tensors, &part.name, [rows, columns])?);
+                    if !place.bias {
+                        seen.extend(idle_bias(tensors, &part.name)?);
                     }
-                    _ => {
-                        if self.quantization.is_none() && Quantization::is_used(tensors, &part.name) {
-                            return Err(format!(
-                                "`{}` is quantized, but config.json has no `quantization_config`",
-                                part.name
-                            ));
-                        }
-                        let name = format!("{}.weight", part.name);
-                        expect(tensors, &name, &part.shape)?;
-                        seen.insert(name);
-                    }
+                } else if Quantization::is_used(tensors, &part.name) {
+                    return Err(format!(
+                        "`{}` is quantized, but config.json has no `quantization_config`",
+                        part.name
+                    ));
+                } else {
+                    let name = format!("{}.weight", part.name);
+                    expect(tensors, &name, &part.shape)?;
+                    seen.insert(name);
                 }
                 if place.bias {
                     let name = format!("{}.bias", part.name);
@@ -383,6 +381,9 @@ impl Layout {
             Some(layer) if layer >= spec.layers.len() => {
                 format!("it holds `{stranger}`, of layers beyond its {}", spec.layers.len())
             }
+            _ if self.quantization.is_some() && stranger.ends_with(".scales") => format!(
+                "it holds `{stranger}`, by which AWQ divides activations, and the engine knows matrices alone"
+            ),
             _ => format!("it holds `{stranger}`, which `{}` with these settings has not", spec.architecture),
         })
     }

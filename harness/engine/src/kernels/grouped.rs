@@ -79,7 +79,9 @@ impl Packing {
                     64 => 2,
                     32 => 4,
                     _ => {
-                        return Err(format!("its groups have {group} columns, which AWQ's gemv form has not"));
+                        return Err(format!(
+                            "its groups have {group} columns, which AWQ's gemv form has not"
+                        ));
                     }
                 };
                 let width = groups.div_ceil(IN_WORD).next_multiple_of(padded);
@@ -108,6 +110,7 @@ pub(crate) struct Grouped<'c> {
 }
 
 /// What a [`Grouped`] is made of.
+#[derive(Clone, Copy)]
 pub(crate) struct Parts<'c> {
     pub(crate) packing: Packing,
     /// `[rows, columns]`.
@@ -146,8 +149,7 @@ impl<'c> Grouped<'c> {
         };
         let mut new =
             Self { packing, columns, shapes, qweight, qzeros, scales, bf16, groups, order, symmetric: false };
-        let zeros = (0..count).flat_map(|group| (0..rows).map(move |row| (group, row)));
-        new.symmetric = zeros.into_iter().all(|(group, row)| new.zero(group, row) == MIDDLE);
+        new.symmetric = (0..count).all(|group| (0..rows).all(|row| new.zero(group, row) == MIDDLE));
         Ok(new)
     }
 
@@ -229,7 +231,9 @@ impl<'c> Grouped<'c> {
         let scale = self.scale(group, row);
         let mut q = self.numbers(row, index);
         let minimum = if self.symmetric {
-            q.iter_mut().for_each(|it| *it -= MIDDLE);
+            for it in &mut q {
+                *it -= MIDDLE;
+            }
             0.0
         } else {
             -(f32::from(self.zero(group, row)) * scale)
@@ -243,7 +247,6 @@ fn read_word(words: &[u8], index: usize) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-#[expect(clippy::cast_possible_wrap, reason = "below 16")]
 fn number(word: u32, place: usize) -> i8 {
     (word >> (4 * place) & 15) as i8
 }

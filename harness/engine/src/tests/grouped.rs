@@ -273,6 +273,10 @@ fn rename(header: &mut Header, part: &str) {
     let bias = it.remove(&format!("{DOWN}.bias")).unwrap();
     it.insert(format!("{DOWN}.weight"), bias);
 }, "it holds `model.layers.1.mlp.down_proj.weight`")]
+#[case::activations("gptq-llama", |it: &mut Header| {
+    let bias = it.remove(&format!("{DOWN}.bias")).unwrap();
+    it.insert("model.layers.1.mlp.act.scales".to_owned(), bias);
+}, "`model.layers.1.mlp.act.scales`, by which AWQ divides activations")]
 fn tensors(#[case] name: &str, #[case] change: fn(&mut Header), #[case] reason: &str) {
     refused(&changed(name, |_, header, _| change(header)), reason);
 }
@@ -334,9 +338,85 @@ fn memory_is_foretold() {
     let bytes = |name: &str| open(changed(name, |_, _, _| {}).path()).unwrap();
     // Half a byte for each number; for each 32, a scale of two bytes, or scale and
     // minimum of eight.
-    let numbers = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 128);
+    let numbers: u64 = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 128);
     let head = 160 * 64;
     let norms = 5 * 64 * 4;
-    assert_eq!(bytes("gptq-llama"), (2 * head + (numbers + head) / 32 * 18 + norms) as u64);
-    assert_eq!(bytes("awq-llama"), (4 * head + numbers / 32 * 24 + norms) as u64);
+    assert_eq!(bytes("gptq-llama"), 2 * head + (numbers + head) / 32 * 18 + norms);
+    assert_eq!(bytes("awq-llama"), 4 * head + numbers / 32 * 24 + norms);
+}
+
+#[test]
+#[ignore = "TEMPORARY"]
+fn tmp_speed() {
+    use crate::kernels::matmul::{Input, Output, multiply};
+    use crate::kernels::rows::Quantized;
+    use candle_core::quantized::GgmlDType;
+    let pool = Pool::new(1).unwrap();
+    let path = crate::kernels::Path::choose().unwrap();
+    let (rows, columns, group) = (4096, 4096, 128);
+    let now = || std::time::SystemTime::now();
+    let run = |name: &str, packed: &Packed| {
+        let states = vec![0.5_f32; columns];
+        let q = Quantized::of(path, &pool, &states, columns);
+        let mut out = vec![0.0; rows];
+        let mut best = f64::MAX;
+        for _ in 0..20 {
+            let t = now();
+            multiply(
+                path,
+                &pool,
+                packed,
+                None,
+                &Input::Quantized(&q),
+                Output { numbers: &mut out, stride: rows, offset: 0 },
+            );
+            best = best.min(t.elapsed().unwrap().as_secs_f64());
+        }
+        eprintln!("{name}: one row {:.2} ms", best * 1e3);
+    };
+    for packing in PACKINGS {
+        for (symmetric, order) in [(true, false), (false, false), (false, true)] {
+            if order && !matches!(packing, Packing::Gptq { .. }) {
+                continue;
+            }
+            let mut group_of: Vec<u32> = (0..columns).map(|it| (it / group) as u32).collect();
+            if order {
+                for it in 0..columns {
+                    let to = (it * 2654435761_usize) % columns;
+                    group_of.swap(it, to);
+                }
+            }
+            let matrix = Matrix {
+                rows,
+                columns,
+                group,
+                q: (0..rows * columns).map(|it| (it * 7 % 16) as u8).collect(),
+                zeros: (0..rows * columns / group)
+                    .map(|it| if symmetric { 8 } else { (it % 16) as u8 })
+                    .collect(),
+                scales: vec![0x2000; rows * columns / group],
+                bf16: false,
+                group_of,
+            };
+            let tensors = matrix.packed(packing);
+            let t = now();
+            let groups = Groups::new(tensors.read(&matrix, packing).unwrap(), 0..rows);
+            let read = t.elapsed().unwrap();
+            let t = now();
+            let packed = Packed::of_groups(&pool, &groups, false);
+            eprintln!(
+                "{packing:?} symmetric {symmetric} order {order}: read {read:?} pack {:?}",
+                t.elapsed().unwrap()
+            );
+            run("  ", &packed);
+        }
+    }
+    for format in [GgmlDType::Q4_0, GgmlDType::Q4K] {
+        let bytes = vec![0x11_u8; rows * columns / format.block_size() * format.type_size()];
+        let slices: Vec<&[u8]> = bytes.chunks_exact(bytes.len() / rows).collect();
+        let t = now();
+        let packed = Packed::new(&pool, format, columns, &slices, false).unwrap();
+        eprintln!("{format:?}: pack {:?}", t.elapsed().unwrap());
+        run("  ", &packed);
+    }
 }
