@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::checkpoint::Checkpoint;
 use crate::decoder::Decoder;
 use crate::kernels::grouped::{Grouped, Groups, Packing, Parts};
+use crate::kernels::memory::Arena;
 use crate::kernels::pack::Packed;
 use crate::kernels::pool::Pool;
 
@@ -178,7 +179,7 @@ proptest! {
             let orders = groups.order().is_some();
             prop_assert_eq!(orders, !matrix.group_of.is_sorted(), "{:?}", packing);
             for dense in [false, true] {
-                let packed = Packed::of_groups(&pool, &groups, dense);
+                let packed = Packed::of_groups(&pool, &Arena::default(), &groups, dense).unwrap();
                 prop_assert_eq!((packed.rows(), packed.is_quantized()), (rows.len(), !dense));
                 let mut found = vec![0.0; matrix.columns];
                 for (index, row) in rows.iter().enumerate() {
@@ -357,7 +358,8 @@ fn tmp_speed() {
     let now = || std::time::SystemTime::now();
     let run = |name: &str, packed: &Packed| {
         let states = vec![0.5_f32; columns];
-        let q = Quantized::of(path, &pool, &states, columns);
+        let mut q = Quantized::default();
+        q.fill(path, &pool, &states, columns);
         let mut out = vec![0.0; rows];
         let mut best = f64::MAX;
         for _ in 0..20 {
@@ -403,7 +405,7 @@ fn tmp_speed() {
             let groups = Groups::new(tensors.read(&matrix, packing).unwrap(), 0..rows);
             let read = t.elapsed().unwrap();
             let t = now();
-            let packed = Packed::of_groups(&pool, &groups, false);
+            let packed = Packed::of_groups(&pool, &Arena::default(), &groups, false).unwrap();
             eprintln!(
                 "{packing:?} symmetric {symmetric} order {order}: read {read:?} pack {:?}",
                 t.elapsed().unwrap()
@@ -415,7 +417,7 @@ fn tmp_speed() {
         let bytes = vec![0x11_u8; rows * columns / format.block_size() * format.type_size()];
         let slices: Vec<&[u8]> = bytes.chunks_exact(bytes.len() / rows).collect();
         let t = now();
-        let packed = Packed::new(&pool, format, columns, &slices, false).unwrap();
+        let packed = Packed::new(&pool, &Arena::default(), format, columns, &slices, false).unwrap();
         eprintln!("{format:?}: pack {:?}", t.elapsed().unwrap());
         run("  ", &packed);
     }
