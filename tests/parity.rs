@@ -26,14 +26,13 @@ fn weights_of_four_bits_mean_what_the_reference_computed_with(
     #[files("tests/fixtures/quantized/*/config.json")] config: PathBuf,
 ) {
     let folder = config.parent().unwrap();
-    for (prompt, difference) in
-        Parity::open_dense(folder, None, 2).unwrap().differences().unwrap().into_iter().enumerate()
-    {
+    let parity = Parity::open(folder, None, 2).unwrap();
+    for (prompt, difference) in parity.differences().unwrap().into_iter().enumerate() {
         assert!(difference.largest <= TOLERANCE, "{} prompt {prompt}: {difference:?}", folder.display());
         assert_eq!(difference.token, None, "{} prompt {prompt}", folder.display());
     }
     // Activations of 8 bits cost a little.
-    let parity = Parity::open(folder, None, 2).unwrap();
+    let parity = Parity::open_rounded(folder, None, 2).unwrap();
     let logits = parity.logits(Reading::Whole).unwrap();
     for (prompt, (logits, reference)) in logits.iter().zip(parity.references()).enumerate() {
         let squares: f32 = logits.iter().zip(&reference.logits).map(|(a, b)| (a - b).powi(2)).sum();
@@ -75,7 +74,9 @@ fn logits_are_the_same_to_the_last_bit(
 
 /// `None` where this CPU does not have the instruction set.
 fn bits(folder: &Path, cpu: &str, threads: usize, reading: Reading) -> Option<Vec<Vec<u32>>> {
-    let parity = match Parity::open(folder, Some(cpu), threads) {
+    let quantized = folder.parent().is_some_and(|it| it.ends_with("quantized"));
+    let open = if quantized { Parity::open_rounded } else { Parity::open };
+    let parity = match open(folder, Some(cpu), threads) {
         Ok(parity) => parity,
         Err(reason) => {
             assert!(reason.contains("does not have"), "{reason}");

@@ -344,7 +344,7 @@ impl Loader<'_> {
         let Machine { pool, arena, .. } = &**self.machine;
         let pack = |run: Run<'_>| match run {
             Run::Rows(it) => Packed::new(pool, arena, it.format, it.columns, &it.rows, self.dense),
-            Run::Groups(it) => Packed::of_groups(pool, arena, &it, self.dense),
+            Run::Groups(it) => Packed::of_groups(pool, arena, it, self.dense),
         };
         let parts =
             self.checkpoint.runs(which)?.into_iter().map(pack).collect::<std::result::Result<_, _>>()?;

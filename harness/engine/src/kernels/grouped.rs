@@ -13,6 +13,8 @@
 //! group's scale, and `-zero * scale` as minimum: a scale of 16 bits has at most 11 digits, so that its products with
 //! numbers of four bits, and their sum, are exact in `f32`. Where every zero is 8, `q - 8` needs no minimum.
 
+use std::borrow::Cow;
+
 use half::{bf16, f16};
 
 use super::Shared;
@@ -97,7 +99,9 @@ pub(crate) struct Grouped<'c> {
     packing: Packing,
     columns: usize,
     shapes: Shapes,
-    qweight: &'c [u8],
+    qweight: Cow<'c, [u8]>,
+    /// Whether `qweight` is `[rows / 8, columns]` by now.
+    turned: bool,
     qzeros: &'c [u8],
     scales: &'c [u8],
     /// Whether scales are `bf16`, not `f16`.
@@ -147,8 +151,19 @@ impl<'c> Grouped<'c> {
             None => (each_block(columns, |column| column / group)?, None),
             Some(bytes) => arranged(bytes, columns, count)?,
         };
-        let mut new =
-            Self { packing, columns, shapes, qweight, qzeros, scales, bf16, groups, order, symmetric: false };
+        let mut new = Self {
+            packing,
+            columns,
+            shapes,
+            qweight: Cow::Borrowed(qweight),
+            turned: false,
+            qzeros,
+            scales,
+            bf16,
+            groups,
+            order,
+            symmetric: false,
+        };
         new.symmetric = (0..count).all(|group| (0..rows).all(|row| new.zero(group, row) == MIDDLE));
         Ok(new)
     }
@@ -156,6 +171,30 @@ impl<'c> Grouped<'c> {
     /// Whether every zero is 8.
     pub(crate) fn is_symmetric(&self) -> bool {
         self.symmetric
+    }
+
+    /// Puts the words of a row one after the other. AWQ's gemm form has them as far apart as a column is long, and to
+    /// go there for each block costs more than all else.
+    fn turn(&mut self, pool: &Pool) {
+        let [columns, inner] = self.shapes.qweight;
+        if self.packing != Packing::Gemm || self.turned {
+            return;
+        }
+        let mut turned = vec![0; self.qweight.len()];
+        let shared = Shared::new(turned.as_chunks_mut::<4>().0);
+        let words = self.qweight.as_chunks::<4>().0;
+        // Sixteen words are a line of the processor's cache.
+        pool.ranges(inner.div_ceil(16), 1, &|range| {
+            for first in range.map(|it| 16 * it) {
+                for column in 0..columns {
+                    for eight in first..inner.min(first + 16) {
+                        // SAFETY: each row of words is written by one thread, within the output.
+                        unsafe { *shared.at(eight * columns + column) = words[column * inner + eight] };
+                    }
+                }
+            }
+        });
+        (self.qweight, self.turned) = (Cow::Owned(turned), true);
     }
 
     fn shape(&self) -> Shape {
@@ -168,11 +207,15 @@ impl<'c> Grouped<'c> {
     fn place(&self, row: usize, column: usize) -> (u32, usize) {
         let [_, inner] = self.shapes.qweight;
         let (word, place) = match self.packing {
-            Packing::Gemm => (column * inner + row / IN_WORD, GEMM_PLACES[row % IN_WORD]),
+            Packing::Gemm => {
+                let eight = row / IN_WORD;
+                let word = if self.turned { eight * self.columns + column } else { column * inner + eight };
+                (word, GEMM_PLACES[row % IN_WORD])
+            }
             Packing::Gemv => (row * inner + column / IN_WORD, column % IN_WORD),
             Packing::Gptq { .. } => (column / IN_WORD * inner + row, column % IN_WORD),
         };
-        (read_word(self.qweight, word), place)
+        (read_word(&self.qweight, word), place)
     }
 
     fn q(&self, row: usize, column: usize) -> i8 {
@@ -320,6 +363,13 @@ impl<'c> Groups<'c> {
     /// Which column comes when, where they do not come as they are stored.
     pub(crate) fn order(&self) -> Option<&[u32]> {
         self.matrices[0].order.as_deref()
+    }
+
+    /// Makes blocks cheap to read; takes memory, as long as the groups are there.
+    pub(super) fn turn(&mut self, pool: &Pool) {
+        for matrix in &mut self.matrices {
+            matrix.turn(pool);
+        }
     }
 
     pub(super) fn shape(&self) -> Shape {

@@ -142,9 +142,10 @@ impl Packed {
     pub(crate) fn of_groups(
         pool: &Pool,
         arena: &Arena,
-        groups: &Groups<'_>,
+        mut groups: Groups<'_>,
         dense: bool,
     ) -> Result<Self, String> {
+        groups.turn(pool);
         let (rows, columns) = (groups.rows(), groups.columns());
         let block = |row, index| groups.block(row, index);
         let tiles = quantized_tiles(pool, arena, groups.shape(), [rows, columns], dense, block)?;
@@ -295,11 +296,11 @@ impl Blocks {
         let scales = new.scales.shared();
         let minima = new.minima.as_mut().map(Factors::shared);
         pool.ranges(tiles, 1, &|range| {
-            for row in range.start * LANES..(range.end * LANES).min(rows) {
-                let (tile, lane) = (row / LANES, row % LANES);
-                for index in 0..blocks {
+            // All rows of a tile at once: AWQ and GPTQ store them side by side.
+            for (tile, index) in range.flat_map(|tile| (0..blocks).map(move |index| (tile, index))) {
+                let at = tile * blocks + index;
+                for (lane, row) in (tile * LANES..rows.min((tile + 1) * LANES)).enumerate() {
                     let block = block(row, index);
-                    let at = tile * blocks + index;
                     for part in 0..parts {
                         let to = (at * parts + part) * LANES + lane;
                         // SAFETY: each tile is written by one thread, within its bounds; here and below.

@@ -173,13 +173,12 @@ proptest! {
             let read = || tensors.read(&matrix, packing).unwrap();
             let all = matrix.zeros.iter().all(|it| *it == 8);
             prop_assert_eq!(read().is_symmetric(), all, "{:?}", packing);
-            let mut groups = Groups::new(read(), (0..matrix.rows).rev());
-            prop_assert!(groups.join(Groups::new(read(), 3..5)).is_ok());
             let rows: Vec<usize> = (0..matrix.rows).rev().chain(3..5).collect();
-            let orders = groups.order().is_some();
-            prop_assert_eq!(orders, !matrix.group_of.is_sorted(), "{:?}", packing);
             for dense in [false, true] {
-                let packed = Packed::of_groups(&pool, &Arena::default(), &groups, dense).unwrap();
+                let mut groups = Groups::new(read(), (0..matrix.rows).rev());
+                prop_assert!(groups.join(Groups::new(read(), 3..5)).is_ok());
+                prop_assert_eq!(groups.order().is_some(), !matrix.group_of.is_sorted(), "{:?}", packing);
+                let packed = Packed::of_groups(&pool, &Arena::default(), groups, dense).unwrap();
                 prop_assert_eq!((packed.rows(), packed.is_quantized()), (rows.len(), !dense));
                 let mut found = vec![0.0; matrix.columns];
                 for (index, row) in rows.iter().enumerate() {
@@ -337,8 +336,7 @@ fn settings_of_their_own(#[case] name: &str, #[case] file: &str, #[case] bits: &
 #[test]
 fn memory_is_foretold() {
     let bytes = |name: &str| open(changed(name, |_, _, _| {}).path()).unwrap();
-    // Half a byte for each number; for each 32, a scale of two bytes, or scale and
-    // minimum of eight.
+    // Half a byte for each number; for each 32, a scale of two bytes, or scale and minimum of eight.
     let numbers: u64 = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 128);
     let head = 160 * 64;
     let norms = 5 * 64 * 4;
@@ -349,76 +347,25 @@ fn memory_is_foretold() {
 #[test]
 #[ignore = "TEMPORARY"]
 fn tmp_speed() {
-    use crate::kernels::matmul::{Input, Output, multiply};
-    use crate::kernels::rows::Quantized;
-    use candle_core::quantized::GgmlDType;
     let pool = Pool::new(1).unwrap();
-    let path = crate::kernels::Path::choose().unwrap();
     let (rows, columns, group) = (4096, 4096, 128);
-    let now = || std::time::SystemTime::now();
-    let run = |name: &str, packed: &Packed| {
-        let states = vec![0.5_f32; columns];
-        let mut q = Quantized::default();
-        q.fill(path, &pool, &states, columns);
-        let mut out = vec![0.0; rows];
-        let mut best = f64::MAX;
-        for _ in 0..20 {
-            let t = now();
-            multiply(
-                path,
-                &pool,
-                packed,
-                None,
-                &Input::Quantized(&q),
-                Output { numbers: &mut out, stride: rows, offset: 0 },
-            );
-            best = best.min(t.elapsed().unwrap().as_secs_f64());
-        }
-        eprintln!("{name}: one row {:.2} ms", best * 1e3);
-    };
     for packing in PACKINGS {
-        for (symmetric, order) in [(true, false), (false, false), (false, true)] {
-            if order && !matches!(packing, Packing::Gptq { .. }) {
-                continue;
-            }
-            let mut group_of: Vec<u32> = (0..columns).map(|it| (it / group) as u32).collect();
-            if order {
-                for it in 0..columns {
-                    let to = (it * 2654435761_usize) % columns;
-                    group_of.swap(it, to);
-                }
-            }
-            let matrix = Matrix {
-                rows,
-                columns,
-                group,
-                q: (0..rows * columns).map(|it| (it * 7 % 16) as u8).collect(),
-                zeros: (0..rows * columns / group)
-                    .map(|it| if symmetric { 8 } else { (it % 16) as u8 })
-                    .collect(),
-                scales: vec![0x2000; rows * columns / group],
-                bf16: false,
-                group_of,
-            };
-            let tensors = matrix.packed(packing);
-            let t = now();
+        let matrix = Matrix {
+            rows,
+            columns,
+            group,
+            q: (0..rows * columns).map(|it| (it * 7 % 16) as u8).collect(),
+            zeros: (0..rows * columns / group).map(|it| (it % 16) as u8).collect(),
+            scales: vec![0x2000; rows * columns / group],
+            bf16: false,
+            group_of: (0..columns).map(|it| (it / group) as u32).collect(),
+        };
+        let tensors = matrix.packed(packing);
+        for _ in 0..3 {
             let groups = Groups::new(tensors.read(&matrix, packing).unwrap(), 0..rows);
-            let read = t.elapsed().unwrap();
-            let t = now();
-            let packed = Packed::of_groups(&pool, &Arena::default(), &groups, false).unwrap();
-            eprintln!(
-                "{packing:?} symmetric {symmetric} order {order}: read {read:?} pack {:?}",
-                t.elapsed().unwrap()
-            );
-            run("  ", &packed);
+            let t = std::time::SystemTime::now();
+            let packed = Packed::of_groups(&pool, &Arena::default(), groups, false).unwrap();
+            eprintln!("{packing:?}: pack {:?} {}", t.elapsed().unwrap(), packed.rows());
         }
-    }
-    for format in [GgmlDType::Q4_0, GgmlDType::Q4K] {
-        let bytes = vec![0x11_u8; rows * columns / format.block_size() * format.type_size()];
-        let slices: Vec<&[u8]> = bytes.chunks_exact(bytes.len() / rows).collect();
-        let t = now();
-        let packed = Packed::new(&pool, &Arena::default(), format, columns, &slices, false).unwrap();
-        eprintln!("{format:?}: pack {:?}", t.elapsed().unwrap());
-        run("  ", &packed);
     }
 }
