@@ -57,16 +57,30 @@ pub struct Parity {
 }
 
 impl Parity {
-    /// Opens a folder; computes on a GPU, or on a named instruction set, `None` for the widest that there is.
+    /// Opens a folder; computes in `f32` throughout, as a reference does, on a named instruction set, `None` for the
+    /// widest that there is; or on a GPU.
     ///
     /// # Errors
     /// In words.
     pub fn open(folder: &Path, device: Device, cpu: Option<&str>, threads: usize) -> Result<Self, String> {
-        let parity = Self::without_references(folder, device, cpu, threads)?;
-        Ok(Self { references: references(&folder.join("reference.safetensors"))?, ..parity })
+        Self::load(folder, device, cpu, threads, true)?.with_references(folder)
     }
 
-    /// The same for a checkpoint that has no references, to be asked by [`Self::logits_of`].
+    /// The same with what an engine rounds unless it is told otherwise: activations before quantized weights, keys
+    /// and values.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn open_rounded(
+        folder: &Path,
+        device: Device,
+        cpu: Option<&str>,
+        threads: usize,
+    ) -> Result<Self, String> {
+        Self::load(folder, device, cpu, threads, false)?.with_references(folder)
+    }
+
+    /// As [`Self::open`], for a checkpoint that has no references, to be asked by [`Self::logits_of`].
     ///
     /// # Errors
     /// In words.
@@ -76,6 +90,20 @@ impl Parity {
         cpu: Option<&str>,
         threads: usize,
     ) -> Result<Self, String> {
+        Self::load(path, device, cpu, threads, true)
+    }
+
+    fn with_references(self, folder: &Path) -> Result<Self, String> {
+        Ok(Self { references: references(&folder.join("reference.safetensors"))?, ..self })
+    }
+
+    fn load(
+        path: &Path,
+        device: Device,
+        cpu: Option<&str>,
+        threads: usize,
+        dense: bool,
+    ) -> Result<Self, String> {
         let checkpoint = Checkpoint::open(path)?;
         let path = match cpu {
             None => kernels::Path::choose()?,
@@ -83,7 +111,7 @@ impl Parity {
         };
         let pool = Pool::new(threads).map_err(|err| err.to_string())?;
         let machine = Machine::new(device, path, pool, checkpoint.spec())?;
-        let decoder = Decoder::load(&checkpoint, Arc::new(machine), true)?;
+        let decoder = Decoder::load(&checkpoint, Arc::new(machine), dense)?;
         Ok(Self { references: Vec::new(), decoder })
     }
 
