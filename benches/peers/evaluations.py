@@ -31,8 +31,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
-PACKAGES = """lm-eval[hf]==0.4.13 transformers==5.24.0 torch==2.15.0 gguf==0.19.0 sentencepiece protobuf
-safetensors""".split()
+PACKAGES = """lm-eval[hf]==0.4.13 transformers==5.24.0 torch==2.15.0 gguf==0.19.0 sentencepiece==0.2.3
+protobuf==7.36.2 safetensors==0.8.0""".split()
 MODEL = "smollm2-135m"
 COUNT = 100
 TOKENS = 64
