@@ -343,29 +343,3 @@ fn memory_is_foretold() {
     assert_eq!(bytes("gptq-llama"), 2 * head + (numbers + head) / 32 * 18 + norms);
     assert_eq!(bytes("awq-llama"), 4 * head + numbers / 32 * 24 + norms);
 }
-
-#[test]
-#[ignore = "TEMPORARY"]
-fn tmp_speed() {
-    let pool = Pool::new(1).unwrap();
-    let (rows, columns, group) = (4096, 4096, 128);
-    for packing in PACKINGS {
-        let matrix = Matrix {
-            rows,
-            columns,
-            group,
-            q: (0..rows * columns).map(|it| (it * 7 % 16) as u8).collect(),
-            zeros: (0..rows * columns / group).map(|it| (it % 16) as u8).collect(),
-            scales: vec![0x2000; rows * columns / group],
-            bf16: false,
-            group_of: (0..columns).map(|it| (it / group) as u32).collect(),
-        };
-        let tensors = matrix.packed(packing);
-        for _ in 0..3 {
-            let groups = Groups::new(tensors.read(&matrix, packing).unwrap(), 0..rows);
-            let t = std::time::SystemTime::now();
-            let packed = Packed::of_groups(&pool, &Arena::default(), groups, false).unwrap();
-            eprintln!("{packing:?}: pack {:?} {}", t.elapsed().unwrap(), packed.rows());
-        }
-    }
-}
