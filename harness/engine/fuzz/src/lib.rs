@@ -31,10 +31,12 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         let config = std::fs::read(folder.join("config.json")).expect("settings");
         seeds.push(("config", name_of(&folder), [&[which][..], &config].concat()));
     }
-    let place = |shard: u8| tiny::llama().into_iter().enumerate().map(move |(at, it)| {
-        let shard = if shard == 0 { usize::from(at >= 4) + 1 } else { usize::from(shard) };
-        format!("\"{}\":\"{shard}.safetensors\"", it.0)
-    });
+    let place = |shard: u8| {
+        tiny::llama().into_iter().enumerate().map(move |(at, it)| {
+            let shard = if shard == 0 { usize::from(at >= 4) + 1 } else { usize::from(shard) };
+            format!("\"{}\":\"{shard}.safetensors\"", it.0)
+        })
+    };
     for shard in 0..3 {
         let map = place(shard).collect::<Vec<_>>().join(",");
         seeds.push(("index", shard.to_string(), format!("{{\"weight_map\":{{{map}}}}}").into_bytes()));
@@ -56,7 +58,8 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
             seeds.push(("template", name_of(&path), std::fs::read(&path).expect("a template")));
         }
     }
-    let expressions = std::fs::read_to_string(fixtures("templates").join("expressions.txt")).expect("expressions");
+    let expressions =
+        std::fs::read_to_string(fixtures("templates").join("expressions.txt")).expect("expressions");
     for (line, source) in expressions.lines().enumerate() {
         seeds.push(("template", format!("expression-{line}"), source.replace('\u{23ce}', "\n").into_bytes()));
     }
