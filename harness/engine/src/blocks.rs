@@ -217,6 +217,27 @@ impl Blocks {
         Ok(())
     }
 
+    /// A table that goes on from what another has computed: whole blocks are shared; what is computed of the last one is to
+    /// be copied, from and to the blocks that are given.
+    pub(crate) fn fork(&mut self, table: &Table) -> Result<(Table, Option<[u32; 2]>), BlocksError> {
+        let mut fork = Table { tail: table.tail.clone(), ..Table::default() };
+        for block in &table.shared {
+            self.hold(*block);
+            fork.blocks.push(*block);
+            fork.shared.push(*block);
+        }
+        if fork.tail.is_empty() {
+            return Ok((fork, None));
+        }
+        let Some(new) = self.free.pop().or_else(|| self.evict()) else {
+            self.free(fork);
+            return Err(BlocksError::Exhausted { needed: 1, available: 0 });
+        };
+        self.blocks[new as usize].users = 1;
+        fork.blocks.push(new);
+        Ok((fork, Some([table.blocks[table.shared.len()], new])))
+    }
+
     /// Gives the blocks of a sequence back; those that can be shared are kept while there is room.
     pub(crate) fn free(&mut self, table: Table) {
         let Table { blocks, shared, tail: _ } = table;

@@ -224,6 +224,19 @@ impl Decoder {
         })
     }
 
+    /// Makes a block another's copy, in all layers; `false` where a GPU has them, which does not copy yet.
+    pub(crate) fn copy(&self, cache: &KeysValues, blocks: [u32; 2]) -> bool {
+        cache.layers.iter().all(|layer| match layer {
+            LayerCache::Cpu(cache) => {
+                let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+                cache.copy(blocks, self.spec.attention.kv_heads);
+                true
+            }
+            #[cfg(feature = "cuda")]
+            LayerCache::Gpu(_) => false,
+        })
+    }
+
     /// Reads the tokens; writes the logits of what may follow those that are wanted, `[wanted, vocabulary]`.
     ///
     /// The vector is the caller's, to be used again: that of a large vocabulary takes longer to get from the system

@@ -294,7 +294,7 @@ impl Engine {
                     continue;
                 }
                 Event::Token(chosen) => chosen,
-                Event::Scored(_) => continue,
+                Event::Scored(..) => continue,
                 Event::Failed(reason) => return Err(BackendError::Failed(reason)),
             };
             let ended = stop.contains(&token);
@@ -358,22 +358,19 @@ impl Engine {
         self.fits(context.len(), count(longest - context.len()))?;
         let mut started = None;
         let prompt_tokens = count(context.len());
-        // What all continuations share is computed for the first that comes, and found by the others.
-        let answers = wholes
-            .into_iter()
-            .map(|whole| self.submit(whole, Task::Score { from: context.len() }))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut likelihoods = Vec::with_capacity(answers.len());
-        for answers in answers {
-            loop {
-                match next(&answers)? {
-                    Event::Started(at) => started = started.or(Some(at)),
-                    Event::Scored(likelihood) => break likelihoods.push(likelihood),
-                    Event::Token(_) => {}
-                    Event::Failed(reason) => return Err(BackendError::Failed(reason)),
-                }
+        let continuations: Vec<Vec<u32>> =
+            wholes.iter().map(|whole| whole[context.len()..].to_vec()).collect();
+        let mut likelihoods = vec![None; continuations.len()];
+        let answers = self.submit(context, Task::Compare { continuations })?;
+        while likelihoods.iter().any(Option::is_none) {
+            match next(&answers)? {
+                Event::Started(at) => started = started.or(Some(at)),
+                Event::Scored(index, likelihood) => likelihoods[index] = Some(likelihood),
+                Event::Token(_) => {}
+                Event::Failed(reason) => return Err(BackendError::Failed(reason)),
             }
         }
+        let likelihoods = likelihoods.into_iter().flatten().collect();
         Ok(Finish {
             reason: StopReason::Stop,
             started: started.unwrap_or_else(now),

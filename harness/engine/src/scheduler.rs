@@ -1,8 +1,8 @@
 //! Requests from many threads, answered together by one decoder.
 //!
 //! A thread of its own admits requests in the order of their arrival, as long as there is room for their keys and
-//! values; reads prompts in chunks beside the running decodes; and shares what prompts have in common. Where room
-//! runs out, the youngest sequence gives way and comes back later. None of it changes an answer: see
+//! values; reads prompts in chunks beside the running decodes; and shares what prompts have in common: continuations
+//! that are compared branch off where their prompt ends. Where room runs out, the youngest sequence gives way and comes back later. None of it changes an answer: see
 //! [`crate::decoder`].
 
 use std::collections::{HashSet, VecDeque};
@@ -48,10 +48,17 @@ pub(crate) enum Task {
         /// Tells how likely each token is, and this many of the likeliest.
         logprobs: Option<usize>,
     },
-    /// How likely the tokens are, from this index on.
+    /// How likely each of some continuations is after the prompt, which is computed once.
+    Compare {
+        /// None is empty.
+        continuations: Vec<Vec<u32>>,
+    },
+    /// How likely the tokens are, from this index on: one of the continuations of more than one token.
     Score {
         /// At least 1.
         from: usize,
+        /// Which of the continuations.
+        index: usize,
     },
 }
 
@@ -72,8 +79,8 @@ pub(crate) enum Event {
     Started(Instant),
     /// The next token. The one that ends the answer comes too.
     Token(Chosen),
-    /// The end of a [`Task::Score`].
-    Scored(Likelihood),
+    /// How likely one of the continuations of a [`Task::Compare`] is, by its index.
+    Scored(usize, Likelihood),
     /// It cannot be answered; the reason in words.
     Failed(String),
 }
@@ -150,6 +157,9 @@ impl Drop for Scheduler {
     }
 }
 
+/// Before any token was scored.
+const NONE: Likelihood = Likelihood { logprob: 0.0, tokens: 0, greedy: true };
+
 /// A request on its way.
 struct Sequence {
     /// The prompt, and what came after it.
@@ -174,7 +184,7 @@ impl Sequence {
             task,
             events,
             started: false,
-            likelihood: Likelihood { logprob: 0.0, tokens: 0, greedy: true },
+            likelihood: NONE,
             ended: false,
         }
     }
@@ -182,7 +192,7 @@ impl Sequence {
     /// Tokens that are to be computed, all that are known but the last of a text that is scored.
     fn needed(&self) -> usize {
         match self.task {
-            Task::Generate { .. } => self.tokens.len(),
+            Task::Generate { .. } | Task::Compare { .. } => self.tokens.len(),
             Task::Score { .. } => self.tokens.len() - 1,
         }
     }
@@ -191,8 +201,8 @@ impl Sequence {
     /// keys and values are there or not.
     fn shareable(&self) -> &[u32] {
         match self.task {
-            Task::Generate { .. } => &self.tokens,
-            Task::Score { from } => &self.tokens[..from],
+            Task::Generate { .. } | Task::Compare { .. } => &self.tokens,
+            Task::Score { from, .. } => &self.tokens[..from],
         }
     }
 
@@ -204,8 +214,8 @@ impl Sequence {
     /// Whether logits are wanted after the token at this index.
     fn wants(&self, index: usize) -> bool {
         match self.task {
-            Task::Generate { .. } => index + 1 == self.tokens.len(),
-            Task::Score { from } => index + 1 >= from,
+            Task::Generate { .. } | Task::Compare { .. } => index + 1 == self.tokens.len(),
+            Task::Score { from, .. } => index + 1 >= from + self.likelihood.tokens as usize,
         }
     }
 
@@ -240,12 +250,14 @@ impl Sequence {
                 });
                 next.map_err(|error| error.to_string())
             }
-            Task::Score { .. } => {
-                let target = self.tokens[index + 1];
+            Task::Compare { continuations } => {
                 let logprobs = Logprobs::of(path, logits).map_err(|error| error.to_string())?;
-                let logprob = logprobs.of_token(target);
-                let logprob = logprob.ok_or_else(|| format!("token {target} is not in the vocabulary"))?;
-                Ok(Read::Target { logprob, greedy: logprobs.likeliest == target })
+                let first = |it: &Vec<u32>| target(&logprobs, it[0]);
+                continuations.iter().map(first).collect::<Result<_, _>>().map(Read::Firsts)
+            }
+            Task::Score { .. } => {
+                let logprobs = Logprobs::of(path, logits).map_err(|error| error.to_string())?;
+                target(&logprobs, self.tokens[index + 1]).map(Read::Target)
             }
         }
     }
@@ -261,15 +273,17 @@ impl Sequence {
                 }
                 self.tell(Event::Token(Chosen { token, at: now(), logprobs }));
             }
-            Ok(Read::Target { logprob, greedy }) => {
-                self.likelihood.logprob += logprob;
-                self.likelihood.tokens += 1;
-                self.likelihood.greedy &= greedy;
-                if index + 2 == self.tokens.len() {
-                    self.tell(Event::Scored(self.likelihood));
+            Ok(Read::Target(likelihood)) => {
+                self.likelihood = and(self.likelihood, likelihood);
+                if let Task::Score { index: which, .. } = self.task
+                    && index + 2 == self.tokens.len()
+                {
+                    self.tell(Event::Scored(which, self.likelihood));
                     self.ended = true;
                 }
             }
+            // Goes on in sequences of its own.
+            Ok(Read::Firsts(_)) => self.ended = true,
             Err(reason) => self.fail(reason),
         }
     }
@@ -280,7 +294,25 @@ enum Read {
     /// The next token, as [`Chosen`].
     Next { token: u32, logprobs: Option<Likely> },
     /// Of the token that is scored.
-    Target { logprob: f64, greedy: bool },
+    Target(Likelihood),
+    /// Of the first token of each continuation.
+    Firsts(Vec<Likelihood>),
+}
+
+/// The likelihood of one token.
+fn target(logprobs: &Logprobs<'_>, token: u32) -> Result<Likelihood, String> {
+    let logprob = logprobs.of_token(token);
+    let logprob = logprob.ok_or_else(|| format!("token {token} is not in the vocabulary"))?;
+    Ok(Likelihood { logprob, tokens: 1, greedy: logprobs.likeliest == token })
+}
+
+/// That of one text after another.
+fn and(before: Likelihood, after: Likelihood) -> Likelihood {
+    Likelihood {
+        logprob: before.logprob + after.logprob,
+        tokens: before.tokens + after.tokens,
+        greedy: before.greedy && after.greedy,
+    }
 }
 
 struct State {
@@ -431,7 +463,7 @@ impl State {
             }
             let gone = self.running.len() == index;
             // A score is summed up anew.
-            youngest.likelihood = Likelihood { logprob: 0.0, tokens: 0, greedy: true };
+            youngest.likelihood = NONE;
             self.waiting.push_front(youngest);
             if gone {
                 return false;
@@ -481,10 +513,57 @@ impl State {
         let Ok(chosen) = computed else { return };
         let read = chosen.map_or_else(|| self.read(&takers), |tokens| tokens.into_iter().map(next).collect());
         for ((sequence, index), read) in takers.into_iter().zip(read) {
-            if !self.running[sequence].ended {
-                self.running[sequence].take(index, read);
+            if self.running[sequence].ended {
+                continue;
+            }
+            if let Ok(Read::Firsts(firsts)) = &read {
+                self.branch(sequence, firsts);
+            }
+            self.running[sequence].take(index, read);
+        }
+    }
+
+    /// Goes on with each continuation of a prompt whose first tokens are scored.
+    fn branch(&mut self, sequence: usize, firsts: &[Likelihood]) {
+        let Task::Compare { continuations } = &mut self.running[sequence].task else { return };
+        let continuations = std::mem::take(continuations);
+        for (index, (continuation, first)) in continuations.into_iter().zip(firsts).enumerate() {
+            let prompt = &mut self.running[sequence];
+            if continuation.len() == 1 {
+                prompt.tell(Event::Scored(index, *first));
+                continue;
+            }
+            let from = prompt.tokens.len();
+            let job = Job {
+                tokens: [&prompt.tokens[..], &continuation].concat(),
+                task: Task::Score { from, index },
+                events: prompt.events.clone(),
+            };
+            let mut branch = Sequence { started: true, ..Sequence::new(job) };
+            if self.go_on(sequence, &mut branch) {
+                branch.likelihood = *first;
+                self.running.push(branch);
+            } else {
+                // Comes again, from the blocks that are shared.
+                self.waiting.push_front(branch);
             }
         }
+    }
+
+    /// Gives a branch what its prompt has computed; `false` where there is no room.
+    fn go_on(&mut self, prompt: usize, branch: &mut Sequence) -> bool {
+        let Self { blocks, running, decoder, cache, .. } = self;
+        if running.len() >= RUNNING {
+            return false;
+        }
+        let Ok((table, copied)) = blocks.fork(&running[prompt].table) else { return false };
+        branch.table = table;
+        let room = branch.left();
+        if copied.is_none_or(|it| decoder.copy(cache, it)) && blocks.append(&mut branch.table, room).is_ok() {
+            return true;
+        }
+        blocks.free(std::mem::take(&mut branch.table));
+        false
     }
 
     /// What the logits of the last step say to those that wanted them, each a sequence and the index of a token.

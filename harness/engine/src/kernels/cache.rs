@@ -47,6 +47,16 @@ impl Cache {
         Ok(Self { data, stride })
     }
 
+    /// Makes a block another's copy.
+    pub(crate) fn copy(&mut self, [from, to]: [u32; 2], kv_heads: usize) {
+        let numbers = kv_heads * self.stride;
+        let (from, to) = (from as usize * numbers, to as usize * numbers);
+        match &mut self.data {
+            Data::F16(it) => it.copy_within(from..from + numbers, to),
+            Data::F32(it) => it.copy_within(from..from + numbers, to),
+        }
+    }
+
     pub(super) fn stride(head_size: usize) -> usize {
         BLOCK * (head_size + padded(head_size))
     }

@@ -321,3 +321,34 @@ proptest! {
         world.blocks.append(&mut Table::default(), count as usize * BLOCK).unwrap();
     }
 }
+
+#[test]
+fn a_fork_shares_whole_blocks_and_copies_the_rest() {
+    let mut blocks = Blocks::new(4);
+    let mut table = Table::default();
+    let tokens: Vec<u32> = (0..20).collect();
+    blocks.append(&mut table, 20).unwrap();
+    blocks.commit(&mut table, &tokens).unwrap();
+    let (mut fork, copied) = blocks.fork(&table).unwrap();
+    assert_eq!(fork.computed(), 20);
+    assert_eq!(fork.blocks()[0], table.blocks()[0]);
+    assert_eq!(copied, Some([table.blocks()[1], fork.blocks()[1]]));
+    assert_ne!(fork.blocks()[1], table.blocks()[1]);
+    blocks.check([&table, &fork]).unwrap();
+    // Both go on, each in its own.
+    blocks.append(&mut fork, 12).unwrap();
+    blocks.commit(&mut fork, &[7; 12]).unwrap();
+    blocks.commit(&mut table, &[8; 12]).unwrap();
+    blocks.check([&table, &fork]).unwrap();
+    // One block is left, so a second fork has room and a third has none; nothing is held by what failed.
+    let (whole, nothing) = blocks.fork(&fork).unwrap();
+    assert_eq!(nothing, None);
+    blocks.append(&mut fork, 1).unwrap();
+    blocks.commit(&mut fork, &[9]).unwrap();
+    assert!(blocks.fork(&fork).is_err());
+    blocks.check([&table, &fork, &whole]).unwrap();
+    for it in [table, fork, whole] {
+        blocks.free(it);
+    }
+    blocks.check([]).unwrap();
+}
