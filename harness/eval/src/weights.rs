@@ -64,8 +64,10 @@ impl Cache {
 }
 
 /// What a checkpoint in a folder has beside its safetensors, by name: with them, all that an answer depends on.
-pub const BESIDE_WEIGHTS: [&str; 8] = [
+pub const BESIDE_WEIGHTS: [&str; 10] = [
     "config.json",
+    "quantize_config.json",
+    "quant_config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",

@@ -221,6 +221,7 @@ fn safetensors_come_with_what_they_need(#[case] folder: &str, #[case] patterns: 
         "model-00001-of-00002.safetensors",
         "model-00002-of-00002.safetensors",
         "config.json",
+        "quantize_config.json",
         "generation_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -246,7 +247,7 @@ fn safetensors_come_with_what_they_need(#[case] folder: &str, #[case] patterns: 
     assert!(matches!(world.fetch(&entry).unwrap(), Fetched::Already { .. }));
     // Without a network, none of them is forgotten.
     world.options.offline = true;
-    let missing = world.cache().hub_file("org/model", "c1", &needed[4]);
+    let missing = world.cache().hub_file("org/model", "c1", &needed[5]);
     let bytes = std::fs::read(&missing).unwrap();
     std::fs::remove_file(&missing).unwrap();
     let asked = server.asked().len();
