@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use candle_core::{Error, Result, Tensor};
 
-use crate::checkpoint::{self, Checkpoint, Matrix, Rows};
+use crate::checkpoint::{self, Checkpoint, Matrix, Run};
 use crate::kernels::alibi::Alibi;
 use crate::kernels::attention::{Attention, Place, Turns};
 use crate::kernels::cache::{BLOCK, Cache};
@@ -437,14 +437,14 @@ fn matrix_bytes(
     device: Device,
 ) -> std::result::Result<u64, String> {
     let bytes = checkpoint.runs(which)?.into_iter().map(|run| {
-        let (rows, columns) = (run.rows.len(), run.columns);
-        match device {
-            Device::Cpu => Packed::bytes_of(run.format, rows, columns, dense),
+        match (device, &run) {
+            (Device::Cpu, Run::Rows(it)) => Packed::bytes_of(it.format, it.rows.len(), it.columns, dense),
+            (Device::Cpu, Run::Groups(it)) => Packed::bytes_of_groups(it, dense),
             #[cfg(feature = "cuda")]
-            Device::Cuda => cuda::Matrix::bytes_of(rows, columns),
+            (Device::Cuda, _) => cuda::Matrix::bytes_of(run.rows(), run.columns()),
             // What was built without it loads nothing for it.
             #[cfg(not(feature = "cuda"))]
-            Device::Cuda => 0,
+            (Device::Cuda, _) => 0,
         }
     });
     Ok(bytes.sum::<usize>() as u64)
@@ -521,7 +521,10 @@ impl Loader<'_> {
             return Ok(Linear::of_gpu(self.machine, matrix));
         }
         let Machine { pool, arena, .. } = &**self.machine;
-        let pack = |run: Rows<'_>| Packed::new(pool, arena, run.format, run.columns, &run.rows, self.dense);
+        let pack = |run: Run<'_>| match run {
+            Run::Rows(it) => Packed::new(pool, arena, it.format, it.columns, &it.rows, self.dense),
+            Run::Groups(it) => Packed::of_groups(pool, arena, it, self.dense),
+        };
         let parts =
             self.checkpoint.runs(which)?.into_iter().map(pack).collect::<std::result::Result<_, _>>()?;
         self.checkpoint.release();

@@ -3,6 +3,7 @@
 //! A tensor of states is `[tokens, …]`, whatever sequences the tokens belong to. An operation takes the place of
 //! several of candle's where these would round otherwise on another CPU or with other rows beside them.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Error, Layout, Result, Shape, Storage, Tensor};
@@ -12,6 +13,7 @@ use crate::kernels::attention::{self, Attention, Place};
 use crate::kernels::cache::Cache;
 #[cfg(feature = "cuda")]
 use crate::kernels::cuda;
+use crate::kernels::grouped::reorder;
 use crate::kernels::matmul::{Input, Output, multiply};
 use crate::kernels::memory::{Arena, unwritten};
 use crate::kernels::pack::Packed;
@@ -183,12 +185,20 @@ impl Linear {
         }
         let stride = self.rows();
         let mut quantized = self.machine.quantized.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.parts.iter().any(Packed::is_quantized) {
-            quantized.fill(*path, pool, states, columns);
-        }
+        // Parts hardly ever differ in the order of their columns: one arrangement is kept.
+        let (mut order, mut given, mut filled) = (None, Cow::Borrowed(states), false);
         let mut offset = 0;
         for part in &self.parts {
-            let input = if part.is_quantized() { Input::Quantized(&quantized) } else { Input::Dense(states) };
+            if part.order() != order {
+                order = part.order();
+                given = order.map_or(Cow::Borrowed(states), |it| Cow::Owned(reorder(pool, states, it)));
+                filled = false;
+            }
+            if part.is_quantized() && !filled {
+                quantized.fill(*path, pool, &given, columns);
+                filled = true;
+            }
+            let input = if part.is_quantized() { Input::Quantized(&quantized) } else { Input::Dense(&given) };
             let bias = self.bias.as_ref().map(|it| &it[offset..offset + part.rows()]);
             multiply(*path, pool, part, bias, &input, Output { numbers: output, stride, offset });
             offset += part.rows();

@@ -76,6 +76,26 @@ impl Parity {
         cpu: Option<&str>,
         threads: usize,
     ) -> Result<Self, String> {
+        Self::load(path, device, cpu, threads, true)
+    }
+
+    /// As [`Self::open`], with what an engine rounds unless it is told otherwise: activations before quantized
+    /// weights, keys and values.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn open_rounded(folder: &Path, cpu: Option<&str>, threads: usize) -> Result<Self, String> {
+        let parity = Self::load(folder, Device::Cpu, cpu, threads, false)?;
+        Ok(Self { references: references(&folder.join("reference.safetensors"))?, ..parity })
+    }
+
+    fn load(
+        path: &Path,
+        device: Device,
+        cpu: Option<&str>,
+        threads: usize,
+        dense: bool,
+    ) -> Result<Self, String> {
         let checkpoint = Checkpoint::open(path)?;
         let path = match cpu {
             None => kernels::Path::choose()?,
@@ -83,7 +103,7 @@ impl Parity {
         };
         let pool = Pool::new(threads).map_err(|err| err.to_string())?;
         let machine = Machine::new(device, path, pool, checkpoint.spec())?;
-        let decoder = Decoder::load(&checkpoint, Arc::new(machine), true)?;
+        let decoder = Decoder::load(&checkpoint, Arc::new(machine), dense)?;
         Ok(Self { references: Vec::new(), decoder })
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use candle_core::quantized::GgmlDType;
 
 use super::names::{self, Names, QueryKeyValueNames};
+use super::quantized::Quantization;
 use super::tensors::{Stored, Tensors};
 use super::{Matrix, Norm};
 use crate::spec::{NormKind, Positions, QueryKeyNorm, Residual, Spec};
@@ -63,6 +64,8 @@ pub(super) struct Layout {
     pub(super) head_norms: Several,
     /// A tensor that went into the [`Spec`].
     pub(super) known: Option<&'static str>,
+    /// How matrices are stored that are quantized in safetensors.
+    pub(super) quantization: Option<Quantization>,
 }
 
 /// Some rows of a tensor, in the order that the decoder wants.
@@ -140,6 +143,7 @@ impl Layout {
             experts: Several::Each,
             head_norms: Several::Each,
             known: None,
+            quantization: None,
         })
     }
 
@@ -159,7 +163,14 @@ impl Layout {
 
     /// Whether the files hold a head of their own.
     pub(super) fn has_head(&self, tensors: &Tensors) -> bool {
-        tensors.get(&format!("{}.weight", self.head())).is_some()
+        let head = self.head();
+        tensors.get(&format!("{head}.weight")).is_some() || self.quantization(tensors, &head).is_some()
+    }
+
+    /// How a matrix is quantized in safetensors; `None` where it is not. Rows are looked up in the embedding alone,
+    /// and nobody quantizes that.
+    pub(super) fn quantization(&self, tensors: &Tensors, name: &str) -> Option<&Quantization> {
+        self.quantization.as_ref().filter(|_| Quantization::is_used(tensors, name))
     }
 
     /// Where a matrix stands; `None` where the architecture has none such.
@@ -329,17 +340,31 @@ impl Layout {
     /// A tensor that is missing, misshapen or not understood makes wrong answers: none is let through.
     pub(super) fn check(&self, spec: &Spec, tensors: &Tensors) -> Result<(), String> {
         let mut seen: HashSet<String> = self.known.iter().map(|&it| it.to_owned()).collect();
-        for which in matrices(spec) {
-            for part in self.matrix(spec, tensors, which).iter().flat_map(|it| &it.parts) {
-                let name = format!("{}.weight", part.name);
-                expect(tensors, &name, &part.shape)?;
-                seen.insert(name);
-            }
-            let Some(Place { parts, bias: true }) = self.matrix(spec, tensors, which) else { continue };
-            for part in parts {
-                let name = self.bias(which, &part);
-                expect_plain(tensors, &name, &part.shape[..part.shape.len() - 1])?;
-                seen.insert(name);
+        let places = matrices(spec).filter_map(|it| Some((it, self.matrix(spec, tensors, it)?)));
+        for (which, place) in places {
+            for part in &place.parts {
+                if let Some(quantization) = self.quantization(tensors, &part.name)
+                    && let &[rows, columns] = &part.shape[..]
+                {
+                    seen.extend(quantization.check(tensors, &part.name, [rows, columns])?);
+                    if !place.bias {
+                        seen.extend(idle_bias(tensors, &part.name)?);
+                    }
+                } else if Quantization::is_used(tensors, &part.name) {
+                    return Err(format!(
+                        "`{}` is quantized, but config.json has no `quantization_config`",
+                        part.name
+                    ));
+                } else {
+                    let name = format!("{}.weight", part.name);
+                    expect(tensors, &name, &part.shape)?;
+                    seen.insert(name);
+                }
+                if place.bias {
+                    let name = self.bias(which, part);
+                    expect_plain(tensors, &name, &part.shape[..part.shape.len() - 1])?;
+                    seen.insert(name);
+                }
             }
         }
         for which in norms(spec) {
@@ -366,6 +391,9 @@ impl Layout {
             Some(layer) if layer >= spec.layers.len() => {
                 format!("it holds `{stranger}`, of layers beyond its {}", spec.layers.len())
             }
+            _ if self.quantization.is_some() && stranger.ends_with(".scales") => format!(
+                "it holds `{stranger}`, by which AWQ divides activations, and the engine knows matrices alone"
+            ),
             _ => format!("it holds `{stranger}`, which `{}` with these settings has not", spec.architecture),
         })
     }
@@ -388,6 +416,16 @@ fn expect_plain(tensors: &Tensors, name: &str, shape: &[usize]) -> Result<(), St
         Ok(GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16) | Err(_) => Ok(()),
         Ok(other) => Err(format!("`{name}` is quantized, as {other:?}, where plain numbers are possible")),
     }
+}
+
+/// The bias that AutoGPTQ writes beside every matrix, of zeros where the model has none.
+fn idle_bias(tensors: &Tensors, name: &str) -> Result<Option<String>, String> {
+    let name = format!("{name}.bias");
+    let Some(stored) = tensors.get(&name) else { return Ok(None) };
+    if tensors.floats(&name, stored)?.iter().all(|it| *it == 0.0) {
+        return Ok(Some(name));
+    }
+    Err(format!("`{name}` is not zero, where the model has no bias with these settings"))
 }
 
 /// All matrices that a model may have.

@@ -9,6 +9,7 @@ mod map;
 mod metadata;
 mod names;
 mod published;
+mod quantized;
 mod rotary;
 mod safetensors;
 mod settings;
@@ -19,6 +20,7 @@ use std::path::Path;
 use candle_core::quantized::GgmlDType;
 
 use crate::gguf::Gguf;
+use crate::kernels::grouped::Groups;
 use crate::spec::Spec;
 use layout::{Layout, Place};
 use tensors::Stored;
@@ -79,6 +81,33 @@ pub(crate) struct Rows<'c> {
     pub(crate) rows: Vec<&'c [u8]>,
 }
 
+/// Rows of a matrix, in order, that are stored alike.
+pub(crate) enum Run<'c> {
+    /// One after the other.
+    Rows(Rows<'c>),
+    /// As AWQ and GPTQ interleave them.
+    Groups(Groups<'c>),
+}
+
+#[cfg(feature = "cuda")]
+impl Run<'_> {
+    /// Rows of the run.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::Rows(it) => it.rows.len(),
+            Self::Groups(it) => it.rows(),
+        }
+    }
+
+    /// Elements of a row.
+    pub(crate) fn columns(&self) -> usize {
+        match self {
+            Self::Rows(it) => it.columns,
+            Self::Groups(it) => it.columns(),
+        }
+    }
+}
+
 /// Characters of a message.
 const MOST_SAID: usize = 800;
 
@@ -103,7 +132,7 @@ impl Checkpoint {
     fn read(path: &Path) -> Result<Self, String> {
         if path.is_dir() {
             let tensors = Tensors::of_folder(path)?;
-            let config = tensors::read_config(path)?;
+            let config = quantized::with_settings(path, tensors::read_config(path)?)?;
             let (spec, layout) = published::read(&config, &tensors)
                 .map_err(|err| format!("{}: {err}", path.join("config.json").display()))?;
             layout.check(&spec, &tensors).map_err(|err| format!("{}: {err}", path.display()))?;
@@ -155,24 +184,36 @@ impl Checkpoint {
     pub(crate) fn matrix(&self, which: Matrix) -> Result<Rows<'_>, String> {
         let mut runs = self.runs(which)?;
         match (runs.pop(), runs.is_empty()) {
-            (Some(it), true) => Ok(it),
+            (Some(Run::Rows(it)), true) => Ok(it),
             _ => Err(format!("{which:?} is stored in several formats")),
         }
     }
 
     /// The rows of a matrix in order, in runs of one format each: quantized files store queries, keys and values, or
     /// the halves of an MLP, in different ones.
-    pub(crate) fn runs(&self, which: Matrix) -> Result<Vec<Rows<'_>>, String> {
-        let mut runs: Vec<Rows> = Vec::new();
+    pub(crate) fn runs(&self, which: Matrix) -> Result<Vec<Run<'_>>, String> {
+        let mut runs: Vec<Run> = Vec::new();
         let which = if which == Matrix::Head && self.repeats_embedding() { Matrix::Embedding } else { which };
         for part in self.place(which)?.parts {
+            if let (Some(it), &[rows, columns]) =
+                (self.layout.quantization(&self.tensors, &part.name), &part.shape[..])
+            {
+                let matrix = it.open(&self.tensors, &part.name, [rows, columns])?;
+                let groups = Groups::new(matrix, part.rows());
+                let apart = match runs.last_mut() {
+                    Some(Run::Groups(run)) => run.join(groups).err(),
+                    _ => Some(groups),
+                };
+                runs.extend(apart.map(Run::Groups));
+                continue;
+            }
             let (stored, format) = self.stored(&format!("{}.weight", part.name))?;
             let columns = stored.shape.last().copied().unwrap_or_default();
             let bytes = columns / format.block_size() * format.type_size();
             let rows = part.rows().map(|row| &self.tensors.bytes(stored)[row * bytes..][..bytes]);
             match runs.last_mut() {
-                Some(run) if run.format == format => run.rows.extend(rows),
-                _ => runs.push(Rows { format, columns, rows: rows.collect() }),
+                Some(Run::Rows(run)) if run.format == format => run.rows.extend(rows),
+                _ => runs.push(Run::Rows(Rows { format, columns, rows: rows.collect() })),
             }
         }
         Ok(runs)

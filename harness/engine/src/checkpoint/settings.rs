@@ -198,6 +198,25 @@ impl<'v> Settings<'v> {
         }
     }
 
+    /// A size of 1 to `most` where -1 means none.
+    pub(super) fn nullable_size(
+        &self,
+        names: &[&str],
+        absent: usize,
+        most: usize,
+    ) -> Result<Option<usize>, String> {
+        match self.find(names)? {
+            None => Ok(Some(absent)),
+            Some((_, value)) if value.as_i64() == Some(-1) => Ok(None),
+            Some(_) => self.count(names, most),
+        }
+    }
+
+    /// Whatever stands there.
+    pub(super) fn value(&self, name: &str) -> Result<Option<&'v Value>, String> {
+        Ok(self.find(&[name])?.map(|it| it.1))
+    }
+
     /// A finite number above zero.
     pub(super) fn positive(&self, names: &[&str]) -> Result<Option<f64>, String> {
         let Some((key, value)) = self.find(names)? else { return Ok(None) };

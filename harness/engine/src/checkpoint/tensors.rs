@@ -176,6 +176,11 @@ pub(super) fn read_config(folder: &Path) -> Result<serde_json::Value, String> {
     read_json(&folder.join("config.json"), MAX_CONFIG)
 }
 
+/// A file of settings beside them; `None` where there is none.
+pub(super) fn read_settings(path: &Path) -> Result<Option<serde_json::Value>, String> {
+    if path.exists() { read_json(path, MAX_CONFIG).map(Some) } else { Ok(None) }
+}
+
 /// Reads a JSON file of bounded length.
 fn read_json<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, String> {
     let fault = |err: &dyn std::fmt::Display| format!("{}: {err}", path.display());

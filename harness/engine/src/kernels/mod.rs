@@ -7,7 +7,7 @@
 //! | what | file |
 //! |---|---|
 //! | sixteen numbers at once, by instruction set | `lanes.rs`, `x86.rs` |
-//! | weights in tiles, and rows times weights | `pack.rs`, `unpack.rs`, `matmul.rs` |
+//! | weights in tiles, and rows times weights | `pack.rs`, `unpack.rs`, `grouped.rs`, `matmul.rs` |
 //! | norms, activations, exponentials | `rows.rs` |
 //! | attention over blocks of keys and values | `attention.rs`, `cache.rs` |
 //! | threads | `pool.rs` |
@@ -33,6 +33,7 @@ pub(crate) mod cache;
 pub(crate) mod ceilings;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
+pub(crate) mod grouped;
 pub(crate) mod lanes;
 pub(crate) mod matmul;
 pub(crate) mod memory;

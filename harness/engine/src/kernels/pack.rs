@@ -4,6 +4,7 @@ use candle_core::quantized::GgmlDType;
 use half::{bf16, f16};
 
 use super::Shared;
+use super::grouped::Groups;
 use super::lanes::LANES;
 use super::memory::{Arena, Piece};
 use super::pool::Pool;
@@ -19,6 +20,8 @@ pub(crate) struct Packed {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) tiles: Tiles,
+    /// Which column of an input each column is for, where they do not stand in the input's order.
+    order: Option<Vec<u32>>,
 }
 
 /// `[tiles, columns, 16]`; rows beyond the last are zeros.
@@ -123,27 +126,30 @@ impl Packed {
                 });
                 Tiles::Bf16(tiles)
             }
-            (_, Some(_)) if dense => {
-                let mut tiles = arena.zeros(count)?;
-                let shared = Shared::new(&mut tiles);
-                pool.ranges(rows.len(), 16, &|range| {
-                    for row in range {
-                        for index in 0..columns / BLOCK {
-                            let block = unpack::block(format, rows[row], index);
-                            let to = row / LANES * LANES * columns + index * BLOCK * LANES + row % LANES;
-                            for (column, weight) in dequantized(&block).enumerate() {
-                                // SAFETY: each row writes its own lane of its tile.
-                                unsafe { *shared.at(to + column * LANES) = weight };
-                            }
-                        }
-                    }
-                });
-                Tiles::F32(tiles)
+            (_, Some(shape)) => {
+                let block = |row: usize, index| unpack::block(format, rows[row], index);
+                quantized_tiles(pool, arena, shape, [rows.len(), columns], dense, block)?
             }
-            (_, Some(shape)) => Tiles::Blocks(Blocks::new(pool, arena, format, shape, columns, rows)?),
             (_, None) => return Err(format!("weights stored as {format:?} are not supported")),
         };
-        Ok(Self { rows: rows.len(), columns, tiles })
+        Ok(Self { rows: rows.len(), columns, tiles, order: None })
+    }
+
+    /// Packs AWQ's and GPTQ's weights; `dense` as in [`Self::new`].
+    ///
+    /// # Errors
+    /// In words, if there is no memory for it.
+    pub(crate) fn of_groups(
+        pool: &Pool,
+        arena: &Arena,
+        mut groups: Groups<'_>,
+        dense: bool,
+    ) -> Result<Self, String> {
+        groups.turn(pool);
+        let (rows, columns) = (groups.rows(), groups.columns());
+        let block = |row, index| groups.block(row, index);
+        let tiles = quantized_tiles(pool, arena, groups.shape(), [rows, columns], dense, block)?;
+        Ok(Self { rows, columns, tiles, order: groups.order().map(<[u32]>::to_vec) })
     }
 
     /// Rows of the matrix: elements of the product.
@@ -161,19 +167,23 @@ impl Packed {
         matches!(self.tiles, Tiles::Blocks(_))
     }
 
+    /// In which order a row of input is multiplied; `None` for as it is.
+    pub(crate) fn order(&self) -> Option<&[u32]> {
+        self.order.as_deref()
+    }
+
     /// Bytes of memory of a matrix that is packed.
     pub(crate) fn bytes_of(format: GgmlDType, rows: usize, columns: usize, dense: bool) -> usize {
-        let weights = rows.next_multiple_of(LANES) * columns;
         match unpack::shape(format) {
-            Some(shape) if !dense => {
-                let factor = if shape.products { size_of::<f32>() } else { size_of::<f16>() };
-                let kinds = 1 + usize::from(shape.minima);
-                let parts = 1 + usize::from(shape.halves);
-                weights / (1 + usize::from(shape.four)) + weights / BLOCK * kinds * parts * factor
-            }
-            Some(_) => weights * size_of::<f32>(),
-            None => weights * format.type_size(),
+            Some(shape) => bytes_of_shape(shape, rows, columns, dense),
+            None => rows.next_multiple_of(LANES) * columns * format.type_size(),
         }
+    }
+
+    /// The same of AWQ's and GPTQ's weights.
+    pub(crate) fn bytes_of_groups(groups: &Groups<'_>, dense: bool) -> usize {
+        bytes_of_shape(groups.shape(), groups.rows(), groups.columns(), dense)
+            + groups.order().map_or(0, size_of_val)
     }
 
     /// One row as `f32`, as an embedding is looked up.
@@ -181,8 +191,9 @@ impl Packed {
         assert!(row < self.rows && output.len() == self.columns, "a row of the matrix");
         let (tile, lane) = (row / LANES, row % LANES);
         let at = |column: usize| (tile * self.columns + column) * LANES + lane;
-        for (column, to) in output.iter_mut().enumerate() {
-            *to = match &self.tiles {
+        for column in 0..self.columns {
+            let to = self.order.as_ref().map_or(column, |it| it[column] as usize);
+            output[to] = match &self.tiles {
                 Tiles::F32(it) => it[at(column)],
                 Tiles::F16(it) => it[at(column)].to_f32(),
                 Tiles::Bf16(it) => it[at(column)].to_f32(),
@@ -190,6 +201,46 @@ impl Packed {
             };
         }
     }
+}
+
+fn bytes_of_shape(shape: Shape, rows: usize, columns: usize, dense: bool) -> usize {
+    let weights = rows.next_multiple_of(LANES) * columns;
+    if dense {
+        return weights * size_of::<f32>();
+    }
+    let factor = if shape.products { size_of::<f32>() } else { size_of::<f16>() };
+    let kinds = 1 + usize::from(shape.minima);
+    let parts = 1 + usize::from(shape.halves);
+    weights / (1 + usize::from(shape.four)) + weights / BLOCK * kinds * parts * factor
+}
+
+/// Tiles of rows that are blocks: as they are, or as the numbers that they mean.
+fn quantized_tiles(
+    pool: &Pool,
+    arena: &Arena,
+    shape: Shape,
+    [rows, columns]: [usize; 2],
+    dense: bool,
+    block: impl Fn(usize, usize) -> Block + Sync,
+) -> Result<Tiles, String> {
+    if !dense {
+        return Ok(Tiles::Blocks(Blocks::new(pool, arena, shape, [rows, columns], block)?));
+    }
+    let mut tiles = arena.zeros(rows.next_multiple_of(LANES) * columns)?;
+    let shared = Shared::new(&mut tiles);
+    pool.ranges(rows, 16, &|range| {
+        for row in range {
+            for index in 0..columns / BLOCK {
+                let block = block(row, index);
+                let to = row / LANES * LANES * columns + index * BLOCK * LANES + row % LANES;
+                for (column, weight) in dequantized(&block).enumerate() {
+                    // SAFETY: each row writes its own lane of its tile.
+                    unsafe { *shared.at(to + column * LANES) = weight };
+                }
+            }
+        }
+    });
+    Ok(Tiles::F32(tiles))
 }
 
 fn dense_tiles<T: Send + Sync>(
@@ -228,12 +279,11 @@ impl Blocks {
     fn new(
         pool: &Pool,
         arena: &Arena,
-        format: GgmlDType,
         shape: Shape,
-        columns: usize,
-        rows: &[&[u8]],
+        [rows, columns]: [usize; 2],
+        block: impl Fn(usize, usize) -> Block + Sync,
     ) -> Result<Self, String> {
-        let (tiles, blocks) = (rows.len().div_ceil(LANES), columns / BLOCK);
+        let (tiles, blocks) = (rows.div_ceil(LANES), columns / BLOCK);
         let size = if shape.four { FOUR } else { EIGHT };
         let parts = if shape.halves { 2 } else { 1 };
         let factors = || Factors::new(arena, tiles * blocks * parts * LANES, shape.products);
@@ -247,12 +297,11 @@ impl Blocks {
         let scales = new.scales.shared();
         let minima = new.minima.as_mut().map(Factors::shared);
         pool.ranges(tiles, 1, &|range| {
-            let last = (range.end * LANES).min(rows.len());
-            for (row, stored) in rows.iter().enumerate().take(last).skip(range.start * LANES) {
-                let (tile, lane) = (row / LANES, row % LANES);
-                for index in 0..blocks {
-                    let block = unpack::block(format, stored, index);
-                    let at = tile * blocks + index;
+            // All rows of a tile at once: AWQ and GPTQ store them side by side.
+            for (tile, index) in range.flat_map(|tile| (0..blocks).map(move |index| (tile, index))) {
+                let at = tile * blocks + index;
+                for (lane, row) in (tile * LANES..rows.min((tile + 1) * LANES)).enumerate() {
+                    let block = block(row, index);
                     for part in 0..parts {
                         let to = (at * parts + part) * LANES + lane;
                         // SAFETY: each tile is written by one thread, within its bounds; here and below.

@@ -9,6 +9,7 @@ mod damaged;
 mod fixture;
 mod folders;
 mod gguf;
+mod grouped;
 mod peers;
 mod published;
 mod sampler;

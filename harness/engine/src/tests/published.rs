@@ -382,7 +382,7 @@ fn stablelm_2_12b_and_phi_2() {
 #[rstest]
 #[case::architecture("mamba", json!({}), "`mamba`")]
 #[case::unknown("llama", json!({ "mup_scale": 2 }), "`mup_scale` is 2, an option that the decoder does not know")]
-#[case::quantized("llama", json!({ "quantization_config": { "bits": 4 } }), "`quantization_config`")]
+#[case::quantized("llama", json!({ "quantization_config": { "quant_method": "fp8" } }), "`quantization_config.quant_method` is `fp8`")]
 #[case::encoder("llama", json!({ "is_encoder_decoder": true }), "`is_encoder_decoder` is true")]
 #[case::activation("llama", json!({ "hidden_act": "quick_gelu" }), "`hidden_act` is \"quick_gelu\"")]
 #[case::two_names("bloom", json!({ "n_embed": 8, "hidden_size": 16 }), "is 16, but `n_embed` is 8")]

@@ -6,6 +6,7 @@ mod fused;
 mod llama;
 
 use super::layout::{Biases, Layout};
+use super::quantized::Quantization;
 use super::settings::{MOST, Settings};
 use super::tensors::Tensors;
 use crate::spec::{Activation, Attention, LayerSpec, Mlp, NormKind, Positions, Residual, Spec};
@@ -39,7 +40,7 @@ pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), 
     settings.only("chunk_size_feed_forward", &json!(0))?;
     settings.only("pruned_heads", &json!({}))?;
     let Some(kind) = settings.text(&["model_type"])? else { return Err("no `model_type`".to_owned()) };
-    let read = match kind {
+    let (spec, mut layout) = match kind {
         "llama" => llama::llama(&settings, tensors, &llama::LLAMA)?,
         "mistral" => llama::llama(&settings, tensors, &llama::MISTRAL)?,
         "mixtral" => llama::llama(&settings, tensors, &llama::MIXTRAL)?,
@@ -72,8 +73,11 @@ pub(super) fn read(config: &Value, tensors: &Tensors) -> Result<(Spec, Layout), 
             ));
         }
     };
+    if let Some(written) = settings.object("quantization_config")? {
+        layout.quantization = Some(Quantization::read(&written)?);
+    }
     settings.finish()?;
-    Ok(read)
+    Ok((spec, layout))
 }
 
 /// What an architecture has where the settings are silent.
