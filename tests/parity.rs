@@ -34,7 +34,7 @@ fn weights_of_four_bits_mean_what_the_reference_computed_with(
         assert_eq!(difference.token, None, "{} prompt {prompt}", folder.display());
     }
     // Activations of 8 bits cost a little.
-    let parity = Parity::open_rounded(folder, Device::Cpu, None, 2).unwrap();
+    let parity = Parity::open_rounded(folder, None, 2).unwrap();
     let logits = parity.logits(Reading::Whole).unwrap();
     for (prompt, (logits, reference)) in logits.iter().zip(parity.references()).enumerate() {
         let squares: f32 = logits.iter().zip(&reference.logits).map(|(a, b)| (a - b).powi(2)).sum();
@@ -77,8 +77,12 @@ fn logits_are_the_same_to_the_last_bit(
 /// `None` where this CPU does not have the instruction set.
 fn bits(folder: &Path, cpu: &str, threads: usize, reading: Reading) -> Option<Vec<Vec<u32>>> {
     let quantized = folder.parent().is_some_and(|it| it.ends_with("quantized"));
-    let open = if quantized { Parity::open_rounded } else { Parity::open };
-    let parity = match open(folder, Device::Cpu, Some(cpu), threads) {
+    let parity = if quantized {
+        Parity::open_rounded(folder, Some(cpu), threads)
+    } else {
+        Parity::open(folder, Device::Cpu, Some(cpu), threads)
+    };
+    let parity = match parity {
         Ok(parity) => parity,
         Err(reason) => {
             assert!(reason.contains("does not have"), "{reason}");

@@ -449,13 +449,16 @@ fn matrix_bytes(
     dense: bool,
     device: Device,
 ) -> std::result::Result<u64, String> {
-    let bytes = checkpoint.runs(which)?.into_iter().map(|run| match (device, run) {
-        (Device::Cpu, Run::Rows(it)) => Packed::bytes_of(it.format, it.rows.len(), it.columns, dense),
-        (Device::Cpu, Run::Groups(it)) => Packed::bytes_of_groups(&it, dense),
-        #[cfg(feature = "cuda")]
-        (Device::Cuda, Run::Rows(it)) => cuda::Matrix::bytes_of(it.rows.len(), it.columns),
-        // What is not loaded for a GPU is said when it is loaded.
-        (Device::Cuda, _) => 0,
+    let bytes = checkpoint.runs(which)?.into_iter().map(|run| {
+        match (device, &run) {
+            (Device::Cpu, Run::Rows(it)) => Packed::bytes_of(it.format, it.rows.len(), it.columns, dense),
+            (Device::Cpu, Run::Groups(it)) => Packed::bytes_of_groups(it, dense),
+            #[cfg(feature = "cuda")]
+            (Device::Cuda, _) => cuda::Matrix::bytes_of(run.rows(), run.columns()),
+            // What was built without it loads nothing for it.
+            #[cfg(not(feature = "cuda"))]
+            (Device::Cuda, _) => 0,
+        }
     });
     Ok(bytes.sum::<usize>() as u64)
 }
@@ -525,15 +528,7 @@ impl Loader<'_> {
     fn linear(&self, which: Matrix) -> std::result::Result<Linear, String> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.machine.gpu {
-            let rows = |run| match run {
-                Run::Rows(it) => Ok(it),
-                Run::Groups(_) => {
-                    Err("weights of AWQ and GPTQ cannot be computed with on a GPU yet".to_owned())
-                }
-            };
-            let runs: Vec<_> =
-                self.checkpoint.runs(which)?.into_iter().map(rows).collect::<std::result::Result<_, _>>()?;
-            let bias = self.checkpoint.bias(which)?;
+            let (runs, bias) = (self.checkpoint.runs(which)?, self.checkpoint.bias(which)?);
             let matrix = cuda::Matrix::new(gpu, &self.machine.pool, &runs, bias.as_deref())?;
             self.checkpoint.release();
             return Ok(Linear::of_gpu(self.machine, matrix));

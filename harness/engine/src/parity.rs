@@ -57,30 +57,16 @@ pub struct Parity {
 }
 
 impl Parity {
-    /// Opens a folder; computes in `f32` throughout, as a reference does, on a named instruction set, `None` for the
-    /// widest that there is; or on a GPU.
+    /// Opens a folder; computes on a GPU, or on a named instruction set, `None` for the widest that there is.
     ///
     /// # Errors
     /// In words.
     pub fn open(folder: &Path, device: Device, cpu: Option<&str>, threads: usize) -> Result<Self, String> {
-        Self::load(folder, device, cpu, threads, true)?.with_references(folder)
+        let parity = Self::without_references(folder, device, cpu, threads)?;
+        Ok(Self { references: references(&folder.join("reference.safetensors"))?, ..parity })
     }
 
-    /// The same with what an engine rounds unless it is told otherwise: activations before quantized weights, keys
-    /// and values.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn open_rounded(
-        folder: &Path,
-        device: Device,
-        cpu: Option<&str>,
-        threads: usize,
-    ) -> Result<Self, String> {
-        Self::load(folder, device, cpu, threads, false)?.with_references(folder)
-    }
-
-    /// As [`Self::open`], for a checkpoint that has no references, to be asked by [`Self::logits_of`].
+    /// The same for a checkpoint that has no references, to be asked by [`Self::logits_of`].
     ///
     /// # Errors
     /// In words.
@@ -93,8 +79,14 @@ impl Parity {
         Self::load(path, device, cpu, threads, true)
     }
 
-    fn with_references(self, folder: &Path) -> Result<Self, String> {
-        Ok(Self { references: references(&folder.join("reference.safetensors"))?, ..self })
+    /// As [`Self::open`], with what an engine rounds unless it is told otherwise: activations before quantized
+    /// weights, keys and values.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn open_rounded(folder: &Path, cpu: Option<&str>, threads: usize) -> Result<Self, String> {
+        let parity = Self::load(folder, Device::Cpu, cpu, threads, false)?;
+        Ok(Self { references: references(&folder.join("reference.safetensors"))?, ..parity })
     }
 
     fn load(

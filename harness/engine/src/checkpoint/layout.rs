@@ -340,7 +340,8 @@ impl Layout {
     /// A tensor that is missing, misshapen or not understood makes wrong answers: none is let through.
     pub(super) fn check(&self, spec: &Spec, tensors: &Tensors) -> Result<(), String> {
         let mut seen: HashSet<String> = self.known.iter().map(|&it| it.to_owned()).collect();
-        for (which, place) in matrices(spec).filter_map(|it| Some((it, self.matrix(spec, tensors, it)?))) {
+        let places = matrices(spec).filter_map(|it| Some((it, self.matrix(spec, tensors, it)?)));
+        for (which, place) in places {
             for part in &place.parts {
                 if let Some(quantization) = self.quantization(tensors, &part.name)
                     && let &[rows, columns] = &part.shape[..]

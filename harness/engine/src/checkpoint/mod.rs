@@ -89,6 +89,25 @@ pub(crate) enum Run<'c> {
     Groups(Groups<'c>),
 }
 
+#[cfg(feature = "cuda")]
+impl Run<'_> {
+    /// Rows of the run.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::Rows(it) => it.rows.len(),
+            Self::Groups(it) => it.rows(),
+        }
+    }
+
+    /// Elements of a row.
+    pub(crate) fn columns(&self) -> usize {
+        match self {
+            Self::Rows(it) => it.columns,
+            Self::Groups(it) => it.columns(),
+        }
+    }
+}
+
 /// Characters of a message.
 const MOST_SAID: usize = 800;
 

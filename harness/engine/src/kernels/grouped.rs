@@ -207,11 +207,7 @@ impl<'c> Grouped<'c> {
     fn place(&self, row: usize, column: usize) -> (u32, usize) {
         let [_, inner] = self.shapes.qweight;
         let (word, place) = match self.packing {
-            Packing::Gemm => {
-                let eight = row / IN_WORD;
-                let word = if self.turned { eight * self.columns + column } else { column * inner + eight };
-                (word, GEMM_PLACES[row % IN_WORD])
-            }
+            Packing::Gemm => (column * inner + row / IN_WORD, GEMM_PLACES[row % IN_WORD]),
             Packing::Gemv => (row * inner + column / IN_WORD, column % IN_WORD),
             Packing::Gptq { .. } => (column / IN_WORD * inner + row, column % IN_WORD),
         };
@@ -231,6 +227,12 @@ impl<'c> Grouped<'c> {
             Some(order) => {
                 for (column, it) in order[first..].iter().zip(&mut q) {
                     *it = self.q(row, *column as usize);
+                }
+            }
+            None if self.turned => {
+                let words = &self.qweight.as_chunks::<4>().0[row / IN_WORD * self.columns + first..];
+                for (word, it) in words.iter().zip(&mut q) {
+                    *it = number(u32::from_le_bytes(*word), GEMM_PLACES[row % IN_WORD]);
                 }
             }
             None if self.packing == Packing::Gemm => {
@@ -374,6 +376,17 @@ impl<'c> Groups<'c> {
 
     pub(super) fn shape(&self) -> Shape {
         self.matrices[0].shape()
+    }
+
+    /// A row as numbers, in the order of an input.
+    #[cfg(feature = "cuda")]
+    pub(super) fn read(&self, row: usize, numbers: &mut [f32]) {
+        for index in 0..self.columns() / BLOCK {
+            let block = self.block(row, index);
+            for (column, number) in (index * BLOCK..).zip(super::pack::dequantized(&block)) {
+                numbers[self.order().map_or(column, |it| it[column] as usize)] = number;
+            }
+        }
     }
 
     pub(super) fn block(&self, row: usize, index: usize) -> Block {

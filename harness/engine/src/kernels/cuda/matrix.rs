@@ -8,8 +8,9 @@ use half::{bf16, f16};
 use super::parameters::Product;
 use super::states::States;
 use super::{CHUNK, Gpu, size};
-use crate::checkpoint::Rows;
+use crate::checkpoint::{Rows, Run};
 use crate::kernels::Shared;
+use crate::kernels::grouped::Groups;
 use crate::kernels::pack::dequantized;
 use crate::kernels::pool::Pool;
 use crate::kernels::rows::BLOCK;
@@ -47,27 +48,34 @@ impl Matrix {
     pub(crate) fn new(
         gpu: &Gpu,
         pool: &Pool,
-        runs: &[Rows<'_>],
+        runs: &[Run<'_>],
         bias: Option<&[f32]>,
     ) -> std::result::Result<Self, String> {
-        let columns = runs.first().map_or(0, |it| it.columns);
-        let mut stored: Vec<(GgmlDType, &[u8])> = Vec::new();
+        let columns = runs.first().map_or(0, Run::columns);
+        let mut stored: Vec<Stored> = Vec::new();
         for run in runs {
-            let Rows { format, columns: these, rows } = run;
+            if run.columns() != columns || columns == 0 {
+                return Err(format!("rows of {} columns beside rows of {columns}", run.columns()));
+            }
+            let Rows { format, rows, .. } = match run {
+                Run::Rows(it) => it,
+                Run::Groups(it) => {
+                    stored.extend((0..it.rows()).map(|row| Stored::Grouped(it, row)));
+                    continue;
+                }
+            };
             let plain = matches!(format, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16);
             if !plain && unpack::shape(*format).is_none() {
                 return Err(format!("weights stored as {format:?} are not supported"));
             }
             let length = columns / format.block_size() * format.type_size();
-            if *these != columns || columns == 0 || !columns.is_multiple_of(format.block_size()) {
-                return Err(format!(
-                    "rows of {these} columns stored as {format:?}, beside rows of {columns}"
-                ));
+            if !columns.is_multiple_of(format.block_size()) {
+                return Err(format!("rows of {columns} columns cannot be stored as {format:?}"));
             }
             if let Some(row) = rows.iter().find(|it| it.len() != length) {
                 return Err(format!("a row of {columns} columns has {} bytes, not {length}", row.len()));
             }
-            stored.extend(rows.iter().map(|it| (*format, *it)));
+            stored.extend(rows.iter().map(|it| Stored::Alone(*format, it)));
         }
         if bias.is_some_and(|it| it.len() != stored.len()) {
             return Err(format!("a bias that is not of {} elements", stored.len()));
@@ -109,16 +117,26 @@ impl Matrix {
     }
 }
 
+/// A row as it is stored.
+#[derive(Clone, Copy)]
+enum Stored<'s> {
+    Alone(GgmlDType, &'s [u8]),
+    /// One of several, by index.
+    Grouped(&'s Groups<'s>, usize),
+}
+
 /// Rows in tiles: see `kernels.cu`.
-fn tiles(pool: &Pool, rows: &[(GgmlDType, &[u8])], columns: usize) -> Vec<bf16> {
+fn tiles(pool: &Pool, rows: &[Stored], columns: usize) -> Vec<bf16> {
     let padded = columns.next_multiple_of(CHUNK);
     let mut tiles = vec![bf16::ZERO; rows.len().next_multiple_of(TILE) * padded];
     let shared = Shared::new(&mut tiles);
     pool.ranges(rows.len(), TILE, &|range| {
         let mut numbers = vec![0.0; columns];
         for row in range {
-            let (format, stored) = rows[row];
-            read(format, stored, &mut numbers);
+            match rows[row] {
+                Stored::Alone(format, stored) => read(format, stored, &mut numbers),
+                Stored::Grouped(groups, row) => groups.read(row, &mut numbers),
+            }
             for (column, number) in numbers.iter().enumerate() {
                 let lane = row % 8 * 4 + column % CHUNK / 8;
                 let chunk = row / TILE * (padded / CHUNK) + column / CHUNK;
