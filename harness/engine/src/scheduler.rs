@@ -2,8 +2,8 @@
 //!
 //! A thread of its own admits requests in the order of their arrival, as long as there is room for their keys and
 //! values; reads prompts in chunks beside the running decodes; and shares what prompts have in common: continuations
-//! that are compared branch off where their prompt ends. Where room runs out, the youngest sequence gives way and comes back later. None of it changes an answer: see
-//! [`crate::decoder`].
+//! that are compared branch off where their prompt ends. Where room runs out, the youngest sequence gives way and comes
+//! back later. None of it changes an answer: see [`crate::decoder`].
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
