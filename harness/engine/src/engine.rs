@@ -132,6 +132,9 @@ pub fn open(path: &Path, options: Options) -> Result<Engine, BackendError> {
         // All instruction sets give the same bits: see `kernels`.
         Device::Cpu if options.dense => "cpu-f32",
         Device::Cpu => "cpu",
+        Device::Cuda if options.dense => {
+            return Err(load("`numerics: f32` is not possible on a GPU, which computes in bf16".to_owned()));
+        }
         Device::Cuda => "cuda-bf16",
     };
     Ok(Engine {
