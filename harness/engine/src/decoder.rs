@@ -244,13 +244,11 @@ impl Decoder {
     pub(crate) fn forward(&self, cache: &KeysValues, step: &Step<'_>, logits: &mut Vec<f32>) -> Result<()> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.machine.gpu {
-            return match self.logits_on(gpu, cache, step)? {
-                Some(given) => gpu.numbers(&given, logits),
-                None => {
-                    logits.clear();
-                    Ok(())
-                }
-            };
+            if let Some(given) = self.logits_on(gpu, cache, step)? {
+                return gpu.numbers(&given, logits);
+            }
+            logits.clear();
+            return Ok(());
         }
         let furthest = step.places.iter().map(|it| it.position + 1).max().unwrap_or(0);
         for turns in &mut *self.turns.write().unwrap_or_else(PoisonError::into_inner) {

@@ -237,6 +237,7 @@ impl CustomOp1 for Linear {
 }
 
 /// A norm of each token's states.
+#[cfg_attr(feature = "cuda", expect(clippy::struct_field_names, reason = "the norm itself, and a GPU's"))]
 pub(crate) struct Norm {
     norm: rows::Norm,
     machine: Arc<Machine>,

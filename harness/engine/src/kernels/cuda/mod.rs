@@ -242,7 +242,7 @@ fn compile(head: usize, (major, minor): (i32, i32)) -> std::result::Result<Vec<u
     unsafe {
         let compiled = nvrtc::result::compile_program(program, &options).map_err(|err| {
             let log = nvrtc::result::get_program_log(program).unwrap_or_default();
-            let log: Vec<u8> = log.into_iter().map(|it| it.cast_unsigned()).filter(|it| *it != 0).collect();
+            let log: Vec<u8> = log.into_iter().map(i8::cast_unsigned).filter(|it| *it != 0).collect();
             format!("{}\n{}", fault("compile", err), String::from_utf8_lossy(&log))
         });
         let image = compiled.and_then(|()| {
