@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&Arguments { filter: None, ..arguments }, tests.collect()).exit_code();
         }
     };
-    let loaded = case::load(&settings.cases, &models);
+    let loaded = case::load_seeded(&settings.cases, &models, settings.seed);
     let plan = trial::expand(models, loaded.suites);
     let available = availability::look(&plan.models, &lock, &Cache::from_env(), &supports);
     let quality = Quality { plan, available, arguments, tags: settings.tags.clone() };
@@ -237,6 +237,7 @@ fn new_run(settings: &Settings, threads: usize) -> NewRun {
         "cases": settings.cases,
         "golden": settings.golden,
         "tags": settings.tags,
+        "seed": settings.seed,
     });
     let git = std::process::Command::new("git")
         .arg("-C")

@@ -52,6 +52,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Check the cases: targets that stand in their prompts, draws that cannot be made, what is missing
+    Lint,
     /// Check everything that CI checks
     Ci,
 }
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
             speed::run(&arguments).map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::msg)
         }
         Command::Schema { check } => write_schemas(check),
+        Command::Lint => lint(),
         Command::Ci => ci::run(),
     };
     match result {
@@ -253,7 +256,7 @@ fn load_report(store: &Store, run: Option<i64>) -> anyhow::Result<(report::Repor
 fn bless(arguments: &Bless) -> anyhow::Result<ExitCode> {
     let settings = settings()?;
     let models = load_models(&settings)?;
-    let loaded = eval::case::load(&settings.cases, &models);
+    let loaded = eval::case::load_seeded(&settings.cases, &models, settings.seed);
     if !loaded.wrong.is_empty() {
         return Err(told(&loaded.wrong.into_iter().map(|it| it.mistake).collect::<Vec<_>>()));
     }
@@ -289,6 +292,26 @@ fn bless(arguments: &Bless) -> anyhow::Result<ExitCode> {
         println!("run {} gave what is accepted already", run.id);
     }
     Ok(if outdated.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn lint() -> anyhow::Result<ExitCode> {
+    let settings = settings()?;
+    let models = load_models(&settings)?;
+    let loaded = eval::case::load_seeded(&settings.cases, &models, settings.seed);
+    let lints = eval::lint::lint(&loaded);
+    for note in &lints.notes {
+        eprintln!("note: {note}");
+    }
+    for wrong in &lints.wrong {
+        eprintln!("{}\n{:?}", wrong.name, miette::Report::new(wrong.mistake.clone()));
+    }
+    if lints.wrong.is_empty() {
+        let variants: usize = loaded.suites.iter().flat_map(|it| &it.cases).map(|it| it.variants.len()).sum();
+        println!("{variants} variants of cases in {} suites: nothing is wrong", loaded.suites.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("error: {} mistakes", lints.wrong.len());
+    Ok(ExitCode::FAILURE)
 }
 
 fn write_schemas(check: bool) -> anyhow::Result<ExitCode> {

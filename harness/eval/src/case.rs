@@ -1,5 +1,7 @@
 //! Cases: what is asked, read from `cases/<category>/<topic>.yaml`.
 
+mod family;
+mod filter;
 mod sampling;
 mod variants;
 
@@ -57,6 +59,14 @@ pub struct Case {
     pub id: String,
     /// The line of the file on which it begins.
     pub line: usize,
+    /// Where its id is written.
+    pub place: Span,
+    /// Which misunderstanding it catches.
+    pub why: Option<String>,
+    /// Whether it is a family: its variants are drawn.
+    pub generated: bool,
+    /// Why its prompt may hold its own target; `None` where it may not.
+    pub target_in_prompt: Option<String>,
     /// Words to select cases by.
     pub tags: Vec<String>,
     /// Cases that stand or fall together have one cluster.
@@ -79,11 +89,15 @@ pub struct Case {
     pub variants: Vec<Variant>,
 }
 
-/// A case with a value for each variable of its matrix.
+/// A case with a value for each variable of its matrix, and for each that is drawn.
 #[derive(Clone, Debug)]
 pub struct Variant {
-    /// The values as they stand in the trial's name: `n=3,k=2`; empty without a matrix.
+    /// The values as they stand in the trial's name: `n=3,k=2`; the number of the draw; empty without either.
     pub label: String,
+    /// The seed that it was drawn with.
+    pub seed: Option<u64>,
+    /// Messages that are worked examples; they follow the system's.
+    pub examples: usize,
     /// What is asked, before the chat template.
     pub messages: Vec<Message>,
     /// How an answer is judged.
@@ -91,6 +105,15 @@ pub struct Variant {
 }
 
 impl Variant {
+    /// The target that what is asked gives away, if it does; worked examples are not looked at.
+    pub fn leak(&self) -> Option<String> {
+        let system = usize::from(self.messages.first().is_some_and(|it| it.role == Role::System));
+        let asked = self.messages.iter().enumerate();
+        let asked = asked.filter(|(at, _)| !(system..system + self.examples).contains(at));
+        let text = asked.map(|(_, it)| it.content.as_str()).collect::<Vec<_>>().join("\n");
+        self.rubric.leak(&text)
+    }
+
     /// SHA-256 of what is asked.
     pub fn prompt_digest(&self) -> String {
         let mut text = String::new();
@@ -130,6 +153,10 @@ impl Case {
                 let _ = write!(text, " {name} {value}");
             }
         }
+        // Another seed's case is another case, also where it comes out alike.
+        if let Some(seed) = variant.seed {
+            let _ = write!(text, " drawn with {seed}");
+        }
         sha256_of_text(&text)
     }
 }
@@ -162,6 +189,8 @@ pub(crate) struct WrittenSuite {
     version: i64,
     /// The theme in a line.
     description: Option<String>,
+    /// The seed of generated cases; 0 unless given.
+    seed: Option<u64>,
     /// What holds for every case that does not say otherwise.
     defaults: Option<Defaults>,
     /// The cases.
@@ -190,6 +219,8 @@ struct Defaults {
     models: Option<Vec<Spanned<String>>>,
     /// The score that passes where no golden applies.
     threshold: Option<Spanned<f64>>,
+    /// What `cargo xtask lint` does not object to.
+    lint: Option<Lint>,
 }
 
 /// A question and how answers are judged.
@@ -208,6 +239,9 @@ struct WrittenCase {
     /// Named lists of values; each combination is a variant of the case.
     #[expect(dead_code, reason = "read from its node, in the order written")]
     matrix: Option<Elsewhere<std::collections::BTreeMap<String, Vec<serde_json::Value>>>>,
+    /// Variables that are drawn and computed; each draw is a variant of the case.
+    #[expect(dead_code, reason = "read from its node, in the order written")]
+    generate: Option<Elsewhere<family::WrittenGenerate>>,
     /// The score, from 0 to 1, that passes where no golden applies; 1 unless given.
     threshold: Option<Spanned<f64>>,
     /// The system message.
@@ -228,8 +262,17 @@ struct WrittenCase {
     /// Cases that stand or fall together; the case's id unless given.
     cluster: Option<String>,
     /// Which misunderstanding the case catches.
-    #[expect(dead_code, reason = "written for people who read the file")]
     why: Option<String>,
+    /// What `cargo xtask lint` does not object to.
+    lint: Option<Lint>,
+}
+
+/// What `cargo xtask lint` does not object to.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Lint {
+    /// Why the prompt holds its own target, and is no gift all the same.
+    target_in_prompt: Option<String>,
 }
 
 /// A worked example.
@@ -285,8 +328,13 @@ impl<T: JsonSchema> JsonSchema for Elsewhere<T> {
     }
 }
 
-/// Reads every suite below a folder; no mistake hides another.
+/// Reads every suite below a folder, with the seeds written there; no mistake hides another.
 pub fn load(folder: &Path, models: &Models) -> Loaded {
+    load_seeded(folder, models, None)
+}
+
+/// Reads every suite below a folder; generated cases are drawn with this seed, if there is one, in place of the suite's.
+pub fn load_seeded(folder: &Path, models: &Models, seed: Option<u64>) -> Loaded {
     let mut files = Vec::new();
     let mut loaded = Loaded::default();
     let whole = |name: &str, message: String, help: &str| WrongCase {
@@ -315,7 +363,7 @@ pub fn load(folder: &Path, models: &Models) -> Loaded {
             loop {
                 let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 let Some(path) = files.get(index) else { return done };
-                done.push((index, load_file(folder, path, models)));
+                done.push((index, load_file(folder, path, models, seed)));
             }
         };
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
@@ -348,7 +396,7 @@ pub fn load(folder: &Path, models: &Models) -> Loaded {
 /// A suite and what is wrong beside it, or what is wrong with the whole file.
 type FileRead = Result<(Option<Suite>, Vec<WrongCase>), Box<WrongCase>>;
 
-fn load_file(folder: &Path, path: &Path, models: &Models) -> FileRead {
+fn load_file(folder: &Path, path: &Path, models: &Models, seed: Option<u64>) -> FileRead {
     let relative = path.strip_prefix(folder).unwrap_or(path).with_extension("");
     let name = relative.components().map(|it| it.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
     if !name.split('/').all(is_name) {
@@ -358,11 +406,22 @@ fn load_file(folder: &Path, path: &Path, models: &Models) -> FileRead {
     }
     let file =
         SourceFile::load(path).map_err(|it| Box::new(WrongCase { name: name.clone(), mistake: *it }))?;
-    Ok(read(&name, path, &file, models))
+    Ok(read_seeded(&name, path, &file, models, seed))
 }
 
-/// Reads the text of a suite.
+/// Reads the text of a suite, with the seed written there.
 pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Option<Suite>, Vec<WrongCase>) {
+    read_seeded(name, path, file, models, None)
+}
+
+/// Reads the text of a suite; generated cases are drawn with this seed, if there is one.
+pub fn read_seeded(
+    name: &str,
+    path: &Path,
+    file: &SourceFile,
+    models: &Models,
+    seed: Option<u64>,
+) -> (Option<Suite>, Vec<WrongCase>) {
     let mut mistakes = Vec::new();
     let mut wrong = Vec::new();
     let wrong_file = |malformed| WrongCase { name: name.to_owned(), mistake: file.mistake(malformed) };
@@ -370,7 +429,7 @@ pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Opt
         Ok(root) => root,
         Err(malformed) => return (None, vec![wrong_file(malformed)]),
     };
-    entries_of(&root, &["version", "description", "defaults", "cases"], VERSION, &mut mistakes);
+    entries_of(&root, &["version", "description", "seed", "defaults", "cases"], VERSION, &mut mistakes);
     let mut take = |node: Option<&Node>| -> Defaults {
         node.map(yaml::read)
             .transpose()
@@ -389,6 +448,15 @@ pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Opt
         }
         None => String::new(),
     };
+    let own_seed = match root.field("seed").map(yaml::read::<u64>) {
+        Some(Ok(seed)) => seed,
+        Some(Err(malformed)) => {
+            mistakes.push(malformed);
+            0
+        }
+        None => 0,
+    };
+    let origin = Origin { suite: name, file, seed: seed.unwrap_or(own_seed) };
     let mut cases = Vec::new();
     match root.field("cases").map(|node| (&node.value, node.place())) {
         Some((Value::List(entries), place)) => {
@@ -399,7 +467,7 @@ pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Opt
             for (index, entry) in entries.iter().enumerate() {
                 let line = file.line(entry.place());
                 let mut own = Vec::new();
-                let case = read_case(entry, line, &defaults, models, &mut own);
+                let case = read_case(entry, line, &origin, &defaults, models, &mut own);
                 // What is no id would not do as a part of a test's name either.
                 let id = match entry.field("id").map(|it| &it.value) {
                     Some(Value::String(id)) if is_name(id) => id.clone(),
@@ -437,9 +505,17 @@ fn mistake(message: impl Into<String>, span: Span) -> Malformed {
     Malformed { message: message.into(), span: Some(span), help: None }
 }
 
+/// Where a case stands, and what its draws begin with.
+struct Origin<'a> {
+    suite: &'a str,
+    file: &'a SourceFile,
+    seed: u64,
+}
+
 fn read_case(
     entry: &Node,
     line: usize,
+    origin: &Origin<'_>,
     defaults: &Defaults,
     models: &Models,
     mistakes: &mut Vec<Malformed>,
@@ -480,14 +556,20 @@ fn read_case(
         .models
         .as_ref()
         .or(defaults.models.as_ref())
-        .map(|filter| check_models(filter, models, entry.place(), mistakes));
-    let variants = variants::expand(entry, &written, defaults, mistakes);
+        .map(|words| filter::check(words, models, entry.place(), mistakes));
+    let lint = written.lint.as_ref().or(defaults.lint.as_ref());
+    let target_in_prompt = lint.and_then(|it| it.target_in_prompt.clone());
+    let variants = variants::expand(entry, &written, defaults, origin, mistakes);
     if mistakes.len() > before {
         return None;
     }
     let tags = defaults.tags.iter().chain(&written.tags).cloned().collect();
     Some(Case {
         line,
+        place: written.id.span,
+        why: written.why,
+        generated: entry.field("generate").is_some(),
+        target_in_prompt,
         tags,
         cluster: written.cluster,
         threshold: threshold.map_or(1.0, |it| it.value),
@@ -500,40 +582,4 @@ fn read_case(
         variants,
         id: written.id.value,
     })
-}
-
-fn check_models(
-    filter: &[Spanned<String>],
-    models: &Models,
-    place: Span,
-    mistakes: &mut Vec<Malformed>,
-) -> Vec<usize> {
-    let mut chosen = Vec::new();
-    for word in filter {
-        let matching = |it: &&(usize, &crate::model::Model)| match word.value.strip_prefix("tag:") {
-            Some(tag) => it.1.tags.iter().any(|own| own == tag),
-            None => it.1.name == word.value,
-        };
-        let all: Vec<_> = models.models.iter().enumerate().collect();
-        let found: Vec<usize> = all.iter().filter(matching).map(|(index, _)| *index).collect();
-        if found.is_empty() {
-            let tags = || models.models.iter().flat_map(|it| it.tags.iter().map(String::as_str));
-            let message = match word.value.strip_prefix("tag:") {
-                Some(tag) => match yaml::nearest(tag, tags()) {
-                    Some(meant) => format!("no model has the tag `{tag}`: did you mean `{meant}`?"),
-                    None => format!("no model has the tag `{tag}`"),
-                },
-                None => models.unknown(&word.value),
-            };
-            let help = Some(format!("{} defines the models", models.path.display()));
-            mistakes.push(Malformed { message, span: Some(word.span), help });
-        }
-        chosen.extend(found);
-    }
-    if filter.is_empty() {
-        mistakes.push(mistake("`models` is empty: the case would be asked of nobody", place));
-    }
-    chosen.sort_unstable();
-    chosen.dedup();
-    chosen
 }

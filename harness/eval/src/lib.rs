@@ -3,7 +3,7 @@
 //! | step | module |
 //! |---|---|
 //! | who may be asked | [`model`], [`lock`], [`weights`], [`availability`] |
-//! | what is asked | [`case`](mod@case), [`template`], [`trial`] |
+//! | what is asked | [`case`](mod@case), [`template`], [`generate`], [`trial`], [`lint`](mod@lint) |
 //! | who answers | [`backend`], [`scripted`] |
 //! | what came back, and when | [`response`] |
 //! | how it is judged | [`grade`] |
@@ -22,8 +22,10 @@ pub mod case;
 pub mod diagnostic;
 mod explain;
 pub mod gate;
+pub mod generate;
 pub mod golden;
 pub mod grade;
+pub mod lint;
 pub mod lock;
 pub mod machine;
 pub mod model;

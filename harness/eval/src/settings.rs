@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::yaml::nearest;
 
 /// The variables that are read, with what they mean.
-pub const VARIABLES: [(&str, &str); 14] = [
+pub const VARIABLES: [(&str, &str); 15] = [
     ("PROOFMARK_MODELS", "the file of models; `models.yaml` unless set"),
     ("PROOFMARK_CASES", "the folder of cases; `cases` unless set"),
     ("PROOFMARK_GOLDEN", "the folder of goldens; `golden` beside the cases unless set"),
@@ -17,6 +17,10 @@ pub const VARIABLES: [(&str, &str); 14] = [
         "`golden`: not below what was accepted (the default); `absolute`: every threshold; `strict`: also the same text",
     ),
     ("PROOFMARK_RESUME", "1: go on with the newest run that did not end"),
+    (
+        "PROOFMARK_SEED",
+        "a whole number from 0: the seed of generated cases in place of each suite's own, for fresh ones",
+    ),
     ("PROOFMARK_TAGS", "only cases with one of these tags, separated by commas"),
     ("PROOFMARK_ACCEPT_LICENSE", "terms that are accepted for fetching, separated by commas: `gemma`"),
     ("PROOFMARK_OFFLINE", "1: `cargo xtask fetch` uses no network"),
@@ -53,6 +57,8 @@ pub struct Settings {
     pub gate: Gate,
     /// Whether to go on with the newest run that did not end.
     pub resume: bool,
+    /// The seed of generated cases in place of each suite's own.
+    pub seed: Option<u64>,
     /// Only cases with one of these tags; all if empty.
     pub tags: Vec<String>,
     /// Whether fetching may use the network.
@@ -120,7 +126,15 @@ impl Settings {
                 format!("PROOFMARK_GATE is one of {}, not `{word}`", Gate::WORDS.join(", "))
             })?,
         };
+        let seed = match found.get("PROOFMARK_SEED").map(|it| (it, it.parse())) {
+            None => None,
+            Some((_, Ok(seed))) => Some(seed),
+            Some((word, Err(_))) => {
+                return Err(format!("PROOFMARK_SEED is a whole number from 0 to 2^64 - 1, not `{word}`"));
+            }
+        };
         Ok(Self {
+            seed,
             models: path("PROOFMARK_MODELS", "models.yaml"),
             golden: found.get("PROOFMARK_GOLDEN").map_or(beside, PathBuf::from),
             cases,
@@ -157,6 +171,11 @@ mod tests {
             Some("PROOFMARK_GATE is one of golden, absolute, strict, not `soft`"),
         );
         check(&[("PROOFMARK_DEVICE", "gpu")], Some("PROOFMARK_DEVICE is one of cpu, cuda, not `gpu`"));
+        check(&[("PROOFMARK_SEED", "7")], None);
+        check(
+            &[("PROOFMARK_SEED", "-7")],
+            Some("PROOFMARK_SEED is a whole number from 0 to 2^64 - 1, not `-7`"),
+        );
         check(&[("PROOFMARK_RESUME", "yes")], Some("PROOFMARK_RESUME is 0 or 1, not `yes`"));
     }
 

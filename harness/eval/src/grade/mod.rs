@@ -9,6 +9,7 @@ mod exact;
 mod form;
 mod inquiry;
 mod json;
+mod leak;
 mod length;
 mod letter;
 mod number;
@@ -106,6 +107,13 @@ trait Grader: fmt::Debug + Send + Sync {
     /// The texts that would give the answer away.
     fn targets(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The target that a prompt gives away, if it does.
+    ///
+    /// Unless a grader has a rule of its own: the first of its targets that stands in the prompt as whole words.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        self.targets().into_iter().find(|it| leak::gives_away(prompt, it))
     }
 
     /// The texts to be scored, for a grader that goes by likelihood.
@@ -240,6 +248,11 @@ impl Rubric {
     /// the letter and the text of the right option.
     pub fn targets(&self) -> Vec<String> {
         self.graders.iter().flat_map(|it| it.grader.targets()).collect()
+    }
+
+    /// The target that a prompt gives away, if it does; each grader defines when.
+    pub fn leak(&self, prompt: &str) -> Option<String> {
+        self.graders.iter().find_map(|it| it.grader.leak(prompt))
     }
 }
 
