@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::yaml::nearest;
 
 /// The variables that are read, with what they mean.
-pub const VARIABLES: [(&str, &str); 14] = [
+pub const VARIABLES: [(&str, &str); 16] = [
     ("PROOFMARK_MODELS", "the file of models; `models.yaml` unless set"),
     ("PROOFMARK_CASES", "the folder of cases; `cases` unless set"),
     ("PROOFMARK_GOLDEN", "the folder of goldens; `golden` beside the cases unless set"),
@@ -18,6 +18,11 @@ pub const VARIABLES: [(&str, &str); 14] = [
     ),
     ("PROOFMARK_RESUME", "1: go on with the newest run that did not end"),
     ("PROOFMARK_TAGS", "only cases with one of these tags, separated by commas"),
+    (
+        "PROOFMARK_SUITES",
+        "only these suites, or folders of them, separated by commas; also such as are left out unless named: `published/gsm8k`",
+    ),
+    ("PROOFMARK_LIMIT", "only the first so many documents of each data set"),
     ("PROOFMARK_ACCEPT_LICENSE", "terms that are accepted for fetching, separated by commas: `gemma`"),
     ("PROOFMARK_OFFLINE", "1: `cargo xtask fetch` uses no network"),
     (
@@ -55,6 +60,10 @@ pub struct Settings {
     pub resume: bool,
     /// Only cases with one of these tags; all if empty.
     pub tags: Vec<String>,
+    /// Only these suites, or folders of them; all that are asked by default if empty.
+    pub suites: Vec<String>,
+    /// Only the first so many documents of each data set.
+    pub limit: Option<usize>,
     /// Whether fetching may use the network.
     pub offline: bool,
     /// Terms that are accepted for fetching.
@@ -114,6 +123,13 @@ impl Settings {
         if let Some(word) = found.get("PROOFMARK_DEVICE").filter(|it| !DEVICES.contains(&it.as_str())) {
             return Err(format!("PROOFMARK_DEVICE is one of {}, not `{word}`", DEVICES.join(", ")));
         }
+        let limit = match found.get("PROOFMARK_LIMIT").map(|it| (it, it.parse::<usize>())) {
+            None => None,
+            Some((_, Ok(limit))) if limit > 0 => Some(limit),
+            Some((word, _)) => {
+                return Err(format!("PROOFMARK_LIMIT is a whole number above 0, not `{word}`"));
+            }
+        };
         let gate = match found.get("PROOFMARK_GATE") {
             None => Gate::default(),
             Some(word) => Gate::named(word).ok_or_else(|| {
@@ -128,6 +144,8 @@ impl Settings {
             gate,
             resume: flag("PROOFMARK_RESUME")?,
             tags: words("PROOFMARK_TAGS"),
+            suites: words("PROOFMARK_SUITES"),
+            limit,
             offline: flag("PROOFMARK_OFFLINE")?,
             accepted: words("PROOFMARK_ACCEPT_LICENSE"),
         })
