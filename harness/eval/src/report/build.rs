@@ -203,7 +203,7 @@ fn scores(rows: &[&TrialRow], unasked: usize) -> Scores {
     }
     counts.scored = values.len();
     counts.mean = stats::mean(&values);
-    counts.interval = counts.mean.and_then(|it| stats::wilson(it, values.len()));
+    counts.interval = counts.mean.and_then(|it| stats::wilson(it, values.len(), stats::CONFIDENCE));
     counts.change = change(rows);
     counts
 }

@@ -92,7 +92,7 @@ fn over(scored: &Scored<'_>, common: &HashSet<&str>) -> Option<(f64, Interval)> 
     keys.sort_unstable();
     let values: Vec<f64> = keys.into_iter().map(|it| scored.scores[it]).collect();
     let mean = stats::mean(&values)?;
-    Some((mean, stats::wilson(mean, values.len())?))
+    Some((mean, stats::wilson(mean, values.len(), stats::CONFIDENCE)?))
 }
 
 fn comparison(

@@ -69,7 +69,7 @@ impl Session {
             scores.len(),
         )];
         if let (Some(mean), false) = (stats::mean(scores), self.options.partial)
-            && let Some(interval) = stats::wilson(mean, scores.len())
+            && let Some(interval) = stats::wilson(mean, scores.len(), stats::CONFIDENCE)
         {
             let stats::Interval { low, high } = interval;
             lines.push(format!(
