@@ -51,7 +51,8 @@ fn main() {
     group.bench_function("grade", |bencher| {
         bencher.iter(|| {
             for trial in &plan.trials {
-                let evidence = Evidence { text: "After some thought, the answer is 42.", likelihoods: &[] };
+                let evidence =
+                    Evidence { text: "After some thought, the answer is 42.", likelihoods: &[], found: &[] };
                 black_box(plan.variant(*trial).rubric.grade(&evidence));
             }
         });
@@ -144,7 +145,15 @@ fn begin(folder: &Path, store: &Path) -> Session {
         Ok(scripted) => Ok(Arc::new(scripted) as Arc<dyn Backend>),
         Err(mistake) => Err(mistake.to_string()),
     };
-    let begun = Session::begin(plan, &chosen, available, options, store, Box::new(open));
+    let begun = Session::begin(
+        plan,
+        &chosen,
+        available,
+        options,
+        store,
+        Box::new(open),
+        Box::new(eval::grade::Nowhere),
+    );
     begun.expect("the store can be written").0
 }
 

@@ -145,7 +145,15 @@ impl Quality {
             Ok(store) => store,
             Err(error) => return refuse(&error.to_string()),
         };
-        let begun = Session::begin(self.plan, &chosen, self.available, options, store, Box::new(open));
+        let begun = Session::begin(
+            self.plan,
+            &chosen,
+            self.available,
+            options,
+            store,
+            Box::new(open),
+            Box::new(eval::grade::Nowhere),
+        );
         let (session, notes, unreadable) = match begun {
             Ok(begun) => begun,
             Err(error) => return refuse(&error.to_string()),

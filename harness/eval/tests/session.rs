@@ -11,6 +11,7 @@ use eval::availability;
 use eval::backend::{Backend, BackendError, Chunk, Finish, Message, Numerics, Prompt, Request};
 use eval::case;
 use eval::gate::Gate;
+use eval::grade::Nowhere;
 use eval::lock::Lock;
 use eval::model::Models;
 use eval::scripted::Scripted;
@@ -101,7 +102,10 @@ fn run(models: usize, open: fn(&str) -> Result<(), String>) -> (Vec<Told>, usize
         },
     };
     let store = Store::open(&folder.path().join("runs.db")).unwrap();
-    let session = Session::begin(plan, &chosen, available, options, store, Box::new(opened)).unwrap().0;
+    let session =
+        Session::begin(plan, &chosen, available, options, store, Box::new(opened), Box::new(Nowhere))
+            .unwrap()
+            .0;
     let told = std::thread::scope(|scope| {
         // Begun in the order of the plan, as a harness does.
         let threads: Vec<_> = chosen.iter().map(|it| scope.spawn(|| session.run(*it))).collect();

@@ -7,6 +7,7 @@ mod choice;
 mod contains;
 mod exact;
 mod form;
+mod inquiry;
 mod json;
 mod length;
 mod letter;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::form::{Count, Figure, Form, Given, Mapping, Options, Text};
+pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Unanswered};
 use crate::backend::Likelihood;
 use crate::yaml::{self, Malformed, Span, Spanned, Value};
 
@@ -33,6 +35,8 @@ pub struct Evidence<'a> {
     pub text: &'a str,
     /// One for each of [`Rubric::continuations`], in order; empty where there are none.
     pub likelihoods: &'a [Likelihood],
+    /// One for each of [`Rubric::inquiries`], in order; empty where there are none.
+    pub found: &'a [Found],
 }
 
 /// The verdict on one response.
@@ -108,6 +112,11 @@ trait Grader: fmt::Debug + Send + Sync {
     fn continuations(&self) -> Option<Vec<String>> {
         None
     }
+
+    /// What has to be found out before a text can be judged; what comes back is in [`Evidence::found`], in order.
+    fn inquiries(&self, _text: &str) -> Vec<Inquiry> {
+        Vec::new()
+    }
 }
 
 /// What one grader finds.
@@ -170,8 +179,13 @@ impl Rubric {
         let (mut sum, mut total) = (0.0, 0.0);
         let mut answer = None;
         let mut parts = Vec::new();
+        let mut unread = evidence.found;
         for Weighted { name, weight, grader } in &self.graders {
-            let finding = match grader.grade(evidence) {
+            let Some((found, rest)) = unread.split_at_checked(grader.inquiries(evidence.text).len()) else {
+                return Judgement::Unscored(format!("{name}: what it has to know was not found out"));
+            };
+            unread = rest;
+            let finding = match grader.grade(&Evidence { found, ..*evidence }) {
                 Ok(finding) => finding,
                 Err(reason) => return Judgement::Unscored(format!("{name}: {reason}")),
             };
@@ -200,6 +214,11 @@ impl Rubric {
     /// The texts alone; whoever asks adds what parts them from the prompt.
     pub fn continuations(&self) -> Option<Vec<String>> {
         self.graders.iter().find_map(|it| it.grader.continuations())
+    }
+
+    /// What has to be found out before a response with this text can be judged, in the order of [`Evidence::found`].
+    pub fn inquiries(&self, text: &str) -> Vec<Inquiry> {
+        self.graders.iter().flat_map(|it| it.grader.inquiries(text)).collect()
     }
 
     /// What the answer should be, in words ("the number 42").

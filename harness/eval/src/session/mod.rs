@@ -10,7 +10,7 @@ use crate::diagnostic::Mistake;
 use crate::explain;
 use crate::gate::{Gate, Ruling, Standing};
 use crate::golden::{self, Digests, Entry, Golden, short};
-use crate::grade::{Evidence, Judgement};
+use crate::grade::{Evidence, Examiner, Found, Judgement, Rubric, Unanswered};
 pub use crate::pool::Open;
 use crate::pool::{Failure, Opened, Pool};
 use crate::response::{self, Response};
@@ -74,6 +74,7 @@ pub struct Session {
     goldens: HashMap<(u32, u32), Golden>,
     unreadable: HashSet<(u32, u32)>,
     pool: Pool,
+    examiner: Box<dyn Examiner>,
     ledger: Mutex<Ledger>,
     store_broke: OnceLock<(String, String)>,
 }
@@ -114,6 +115,7 @@ impl Session {
         mut options: Options,
         store: Store,
         open: Box<Open>,
+        examiner: Box<dyn Examiner>,
     ) -> Result<(Self, Vec<String>, Vec<Mistake>), StoreError> {
         let mut notes = Vec::new();
         let mut counts = vec![0; plan.models.models.len()];
@@ -181,6 +183,7 @@ impl Session {
         }
         let session = Self {
             pool: Pool::new(&counts, open),
+            examiner,
             ledger: Mutex::new(Ledger { models, tallies, ..Ledger::default() }),
             store_broke: OnceLock::new(),
             _alive: alive,
@@ -248,6 +251,7 @@ impl Session {
             passed: false,
             prompt: None,
             response: None,
+            found: Vec::new(),
             case_digest: case.digest(variant),
             prompt_digest: variant.prompt_digest(),
             template: None,
@@ -279,6 +283,9 @@ impl Session {
             // The first to meet it tells the story.
             drop(self.store_broke.set((error.to_string(), name.to_owned())));
             return Told::Failed(format!("{name}: answered, but not stored\n\n  {error}"));
+        }
+        if let Outcome::Skipped(reason) = &row.outcome {
+            return Told::Ignored(reason.clone());
         }
         if row.passed {
             return Told::Passed;
@@ -330,27 +337,42 @@ impl Session {
             .resumed
             .get(&row.name)
             .filter(|it| it.key.as_deref() == Some(&key) && !matches!(it.outcome, Outcome::Errored(_)))
-            .and_then(|it| it.response.clone());
-        let response = if let Some(response) = stored {
+            .and_then(|it| Some((it.response.clone()?, it.found.clone())));
+        let (response, found) = if let Some(stored) = stored {
             lock(&self.ledger).served += 1;
-            response
+            stored
         } else {
             let asked = opened.load().and_then(|()| {
                 let request = self.request(trial, prompt.template.is_some());
                 response::ask(&*opened.backend, &request)
             });
             match asked {
-                Ok(response) => response,
+                Ok(response) => (response, Vec::new()),
                 Err(error) => return broke(error, failure),
             }
         };
-        let evidence = Evidence { text: &response.text, likelihoods: &response.likelihoods };
-        let outcome = match variant.rubric.grade(&evidence) {
+        let response = row.response.insert(response);
+        row.found = match self.find_out(&variant.rubric, &response.text, found) {
+            Ok(found) => found,
+            Err(Unanswered::Skipped(reason)) => return Outcome::Skipped(reason),
+            Err(Unanswered::Errored(reason)) => return Outcome::Errored(reason),
+            Err(Unanswered::Unscored(reason)) => return Outcome::Unscored(reason),
+        };
+        let evidence =
+            Evidence { text: &response.text, likelihoods: &response.likelihoods, found: &row.found };
+        match variant.rubric.grade(&evidence) {
             Judgement::Scored(grade) => Outcome::Scored(grade),
             Judgement::Unscored(reason) => Outcome::Unscored(reason),
-        };
-        row.response = Some(response);
-        outcome
+        }
+    }
+
+    /// What graders have to know beside a response's text, unless it is known of the run that is taken up again.
+    fn find_out(&self, rubric: &Rubric, text: &str, known: Vec<Found>) -> Result<Vec<Found>, Unanswered> {
+        let inquiries = rubric.inquiries(text);
+        if known.len() == inquiries.len() {
+            return Ok(known);
+        }
+        inquiries.iter().map(|it| self.examiner.examine(it)).collect()
     }
 
     fn request(&self, trial: Trial, templated: bool) -> Request {

@@ -20,7 +20,7 @@ use rows::{RUN_COLUMNS, TABLES, integer, json, model_row, run_row, trial_row};
 mod rows;
 
 /// The version of the tables, kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Why the store cannot be used.
 #[derive(Debug, Error)]
@@ -383,9 +383,9 @@ impl Store {
             connection
                 .prepare_cached(
                     "INSERT OR REPLACE INTO trial (run, name, model, suite, entry, position, cluster, key, outcome,
-                     score, threshold, greedy, standing, golden, passed, grade, reason, prompt, response, case_digest,
+                     score, threshold, greedy, standing, golden, passed, grade, reason, prompt, response, found, case_digest,
                      prompt_digest, template, numerics)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )?
                 .execute(params![
                     run,
@@ -407,6 +407,7 @@ impl Store {
                     reason,
                     trial.prompt,
                     trial.response.as_ref().map(json),
+                    (!trial.found.is_empty()).then(|| json(&trial.found)),
                     trial.case_digest,
                     trial.prompt_digest,
                     trial.template,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Row;
 use serde::Serialize;
 
-use crate::grade::Grade;
+use crate::grade::{Found, Grade};
 use crate::response::Response;
 
 pub(super) const TABLES: &str = "
@@ -59,6 +59,7 @@ CREATE TABLE trial (
     reason TEXT,                   -- of what is not scored
     prompt TEXT,                   -- as the model read it
     response TEXT,                 -- JSON: text, arrivals, tokens
+    found TEXT,                    -- JSON: what graders had to know beside it; null for nothing
     case_digest TEXT NOT NULL,
     prompt_digest TEXT NOT NULL,
     template TEXT,
@@ -197,6 +198,8 @@ pub struct TrialRow {
     pub prompt: Option<String>,
     /// What came back.
     pub response: Option<Response>,
+    /// What graders had to know beside it.
+    pub found: Vec<Found>,
     /// SHA-256 of how it is asked and judged.
     pub case_digest: String,
     /// SHA-256 of the messages.
@@ -272,6 +275,7 @@ pub(super) fn trial_row(row: &Row<'_>) -> rusqlite::Result<TrialRow> {
         passed: row.get("passed")?,
         prompt: row.get("prompt")?,
         response: parsed(row, "response")?,
+        found: parsed(row, "found")?.unwrap_or_default(),
         case_digest: row.get("case_digest")?,
         prompt_digest: row.get("prompt_digest")?,
         template: row.get("template")?,

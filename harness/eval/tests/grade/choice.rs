@@ -123,7 +123,7 @@ const LIKELY: &str = "choice: { answer: B, options: { A: ab, B: abcdefgh }, by: 
 fn likelihoods(#[case] normalise: &str, #[case] found: &[(f64, u32)], #[case] wanted: &str) {
     let rubric = rubric(&format!("{LIKELY}{normalise} }}"));
     let likelihoods: Vec<Likelihood> = found.iter().map(|it| likelihood(it.0, it.1)).collect();
-    let found = match rubric.grade(&Evidence { text: "", likelihoods: &likelihoods }) {
+    let found = match rubric.grade(&Evidence { text: "", likelihoods: &likelihoods, found: &[] }) {
         Judgement::Scored(grade) => grade.answer.unwrap(),
         Judgement::Unscored(reason) => format!("unscored: {reason}"),
     };

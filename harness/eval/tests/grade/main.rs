@@ -24,7 +24,7 @@ fn rubric(written: &str) -> Rubric {
 
 #[track_caller]
 fn grade(written: &str, answer: &str) -> Grade {
-    match rubric(written).grade(&Evidence { text: answer, likelihoods: &[] }) {
+    match rubric(written).grade(&Evidence { text: answer, likelihoods: &[], found: &[] }) {
         Judgement::Scored(grade) => grade,
         Judgement::Unscored(reason) => panic!("{written} of {answer:?} is unscored: {reason}"),
     }
@@ -48,7 +48,7 @@ fn check_fast(written: &str, answer: &str) {
     let rubric = rubric(written);
     let took = || {
         let start = std::time::SystemTime::now();
-        let judgement = rubric.grade(&Evidence { text: answer, likelihoods: &[] });
+        let judgement = rubric.grade(&Evidence { text: answer, likelihoods: &[], found: &[] });
         assert!(matches!(judgement, Judgement::Scored(_)));
         start.elapsed().unwrap_or_default()
     };

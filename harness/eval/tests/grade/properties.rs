@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn every_answer_gets_a_grade(text in prop_oneof![any::<String>(), hostile()]) {
         for written in ALL {
-            let Judgement::Scored(grade) = rubric(written).grade(&Evidence { text: &text, likelihoods: &[] }) else {
+            let Judgement::Scored(grade) = rubric(written).grade(&Evidence { text: &text, likelihoods: &[], found: &[] }) else {
                 panic!("{written} of {text:?}");
             };
             prop_assert!((0.0..=1.0).contains(&grade.score));

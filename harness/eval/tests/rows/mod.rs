@@ -62,6 +62,7 @@ pub(crate) fn trial(model: &str, suite: &str, entry: &str, outcome: Outcome) -> 
         passed,
         prompt: Some("What is 17 + 25?".to_owned()),
         response: Some(response(10, 100, &[200, 220, 240])),
+        found: Vec::new(),
         case_digest: String::new(),
         prompt_digest: String::new(),
         template: None,

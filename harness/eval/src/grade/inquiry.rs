@@ -1,0 +1,41 @@
+//! Inquiries: what a grader must know beside the text of a response, and what was found out.
+//!
+//! A grader never runs anything itself: it says what it wants to know, as data, and judges by what was found, which is
+//! stored. So a stored run is graded again without sandbox or model.
+
+use serde::{Deserialize, Serialize};
+
+/// What a grader wants to know of a response.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Inquiry {}
+
+/// What was found out: the answer to the [`Inquiry`] of the same name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Found {}
+
+/// Why an inquiry has no answer, and what that makes of the trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Something that was never promised is not here, such as a compiler: the trial is skipped.
+    Skipped(String),
+    /// It broke, or was refused: the trial is errored.
+    Errored(String),
+    /// What came back says nothing: the trial is unscored.
+    Unscored(String),
+}
+
+/// Finds out what graders want to know; shared by many threads.
+pub trait Examiner: Send + Sync {
+    /// Blocks until it is known.
+    fn examine(&self, inquiry: &Inquiry) -> Result<Found, Unanswered>;
+}
+
+/// The examiner of a place where nothing can be found out.
+#[derive(Clone, Copy, Debug)]
+pub struct Nowhere;
+
+impl Examiner for Nowhere {
+    fn examine(&self, inquiry: &Inquiry) -> Result<Found, Unanswered> {
+        Err(Unanswered::Errored(format!("nothing here can answer {inquiry:?}")))
+    }
+}
