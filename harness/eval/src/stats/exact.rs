@@ -67,7 +67,7 @@ pub(super) struct Totals {
 /// If values in a cluster are all alike, it is the size of the cluster in which a trial drawn by chance is, on average:
 /// m* = Σ m² / Σ m. If they are independent of each other, it is a trial. Which of the two it is, the clusters say
 /// themselves, by their design effect: the squares of their sums of deviations against the squares of the deviations.
-/// The unseen cluster counts among them, as one whose values are alike: with few discordances it is m*.
+/// The unseen cluster counts among them, as one whose values are alike: so it is large as long as little is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
     /// m*.
