@@ -5,14 +5,14 @@ use eval::stats::special::t_quantile;
 use eval::stats::{CONFIDENCE, Observation, Range, Sample};
 
 /// What may be lost: the default of `models.yaml`.
-pub const MARGIN: f64 = 0.05;
+pub(crate) const MARGIN: f64 = 0.05;
 
 /// Sizes of clusters, over and over: most small, some that weigh as much as ten of them.
 const SIZES: [usize; 10] = [1, 2, 4, 1, 8, 3, 1, 5, 2, 13];
 
 /// How values in a cluster hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// They do not.
     None,
     /// Two of them are drawn as one in half of all cases: an intra-cluster correlation of 0.5.
@@ -23,11 +23,11 @@ pub enum Effect {
 
 /// What a trial comes to, and how likely.
 #[derive(Clone, Copy, Debug)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// A value, and how likely it is.
-    pub values: &'static [(f64, f64)],
+    pub(crate) values: &'static [(f64, f64)],
     /// How much likelier the last value is in every other topic, and the first in the rest: topics differ.
-    pub apart: f64,
+    pub(crate) apart: f64,
 }
 
 impl Truth {
@@ -43,36 +43,36 @@ impl Truth {
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct Design {
+pub(crate) struct Design {
     /// The number of clusters.
-    pub clusters: usize,
+    pub(crate) clusters: usize,
     /// The number of topics that they are spread over.
-    pub strata: usize,
+    pub(crate) strata: usize,
     /// How values in a cluster hang together.
-    pub effect: Effect,
+    pub(crate) effect: Effect,
     /// Scores, or differences of scores.
-    pub range: Range,
+    pub(crate) range: Range,
     /// What is true.
-    pub truth: Truth,
+    pub(crate) truth: Truth,
 }
 
 /// How often, of all runs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// The interval covered the truth.
-    pub covered: f64,
+    pub(crate) covered: f64,
     /// The verdict was *regressed*.
-    pub regressed: f64,
+    pub(crate) regressed: f64,
     /// The verdict was *not worse*.
-    pub not_worse: f64,
+    pub(crate) not_worse: f64,
     /// The same of an interval of CR2 and Student's t alone.
-    pub plain: [f64; 3],
+    pub(crate) plain: [f64; 3],
     /// How wide the interval was on average, and the plain one.
-    pub width: [f64; 2],
+    pub(crate) width: [f64; 2],
 }
 
 /// Numbers that look drawn by chance: `SplitMix64` (Steele, Lea and Flood 2014, OOPSLA, p. 453).
-pub struct Draws(pub u64);
+pub(crate) struct Draws(pub(crate) u64);
 
 impl Draws {
     fn next(&mut self) -> u64 {
@@ -94,7 +94,7 @@ impl Draws {
 
 impl Design {
     /// One run.
-    pub fn draw(&self, draws: &mut Draws) -> Sample {
+    pub(crate) fn draw(&self, draws: &mut Draws) -> Sample {
         let names: Vec<String> = (0..self.clusters).map(|it| it.to_string()).collect();
         let mut values = Vec::new();
         let mut own: Vec<f64> = Vec::new();
@@ -132,7 +132,7 @@ impl Design {
     }
 
     /// The mean that an interval is to cover: of all trials, each topic's own.
-    pub fn truth(&self) -> f64 {
+    pub(crate) fn truth(&self) -> f64 {
         let size = |cluster: usize| SIZES[cluster % SIZES.len()] as f64;
         let all: f64 = (0..self.clusters).map(size).sum();
         let mean = |it| self.truth.mean(self.shift(self.stratum(it)));
@@ -161,11 +161,11 @@ impl Design {
     }
 
     /// What so many runs come to.
-    pub fn simulate(&self, runs: usize, seed: u64) -> Found {
+    pub(crate) fn simulate(&self, runs: usize, seed: u64) -> Found {
         let mut draws = Draws(seed);
         let mut found = Found::default();
         let truth = self.truth();
-        let mut count = |place: &mut f64, it: bool| *place += f64::from(u8::from(it)) / runs as f64;
+        let count = |place: &mut f64, it: bool| *place += f64::from(u8::from(it)) / runs as f64;
         for _ in 0..runs {
             let sample = self.draw(&mut draws);
             let comparison = compare(&sample, MARGIN, CONFIDENCE).expect("there are values");
@@ -187,7 +187,7 @@ impl Design {
 }
 
 /// What is simulated: clusters, the topics that they are spread over, and how their values hang together.
-pub fn designs(range: Range, truth: Truth) -> Vec<Design> {
+pub(crate) fn designs(range: Range, truth: Truth) -> Vec<Design> {
     let mut designs = Vec::new();
     for effect in [Effect::None, Effect::Half, Effect::Whole] {
         for (clusters, strata) in [(5, 1), (20, 4), (100, 1), (100, 20)] {
@@ -198,14 +198,14 @@ pub fn designs(range: Range, truth: Truth) -> Vec<Design> {
 }
 
 /// Truths with their names.
-pub type Truths = [(&'static str, Truth)];
+pub(crate) type Truths = [(&'static str, Truth)];
 
 const fn truth(values: &'static [(f64, f64)], apart: f64) -> Truth {
     Truth { values, apart }
 }
 
 /// Differences that are 0 on average: of all trials, so many are discordant.
-pub const EQUAL: &Truths = &[
+pub(crate) const EQUAL: &Truths = &[
     ("0, 2 % discordant", truth(&[(-1.0, 0.01), (0.0, 0.98), (1.0, 0.01)], 0.0)),
     ("0, 10 % discordant", truth(&[(-1.0, 0.05), (0.0, 0.9), (1.0, 0.05)], 0.0)),
     ("0, 30 % discordant", truth(&[(-1.0, 0.15), (0.0, 0.7), (1.0, 0.15)], 0.0)),
@@ -213,7 +213,7 @@ pub const EQUAL: &Truths = &[
 ];
 
 /// Differences that are as low as the margin, on average.
-pub const WORSE: &Truths = &[
+pub(crate) const WORSE: &Truths = &[
     ("−5, only losses", truth(&[(-1.0, 0.05), (0.0, 0.95)], 0.0)),
     ("−5, 10 % discordant", truth(&[(-1.0, 0.075), (0.0, 0.9), (1.0, 0.025)], 0.0)),
     ("−5, 30 % discordant", truth(&[(-1.0, 0.175), (0.0, 0.7), (1.0, 0.125)], 0.0)),
@@ -222,14 +222,15 @@ pub const WORSE: &Truths = &[
 ];
 
 /// Differences that matter.
-pub const BAD: &Truths = &[("−20, 30 % discordant", truth(&[(-1.0, 0.25), (0.0, 0.7), (1.0, 0.05)], 0.0))];
+pub(crate) const BAD: &Truths =
+    &[("−20, 30 % discordant", truth(&[(-1.0, 0.25), (0.0, 0.7), (1.0, 0.05)], 0.0))];
 
 /// Differences of topics that are not alike.
-pub const APART: &Truths =
+pub(crate) const APART: &Truths =
     &[("topics ±8 apart, 30 % discordant", truth(&[(-1.0, 0.15), (0.0, 0.7), (1.0, 0.15)], 0.04))];
 
 /// Scores.
-pub const SCORES: &Truths = &[
+pub(crate) const SCORES: &Truths = &[
     ("score 0.5, topics 0.2 and 0.8", truth(&[(0.0, 0.5), (1.0, 0.5)], 0.3)),
     ("score 0.8", truth(&[(0.0, 0.2), (1.0, 0.8)], 0.0)),
     ("score 0.95", truth(&[(0.0, 0.05), (1.0, 0.95)], 0.0)),
