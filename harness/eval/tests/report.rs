@@ -276,6 +276,62 @@ fn pairs_and_what_is_left_out_are_said() {
     assert_eq!(report.verdict[1], "Not compared, for too few of the same scored trials: two.");
 }
 
+/// A question at a temperature: the answer, and whether it is right.
+fn drawn(entry: &str, temperature: f64, answer: &str, score: f64) -> TrialRow {
+    let mut row = trial("tiny", "maths/sums", entry, scored(score));
+    if let Outcome::Scored(grade) = &mut row.outcome {
+        grade.answer = Some(answer.to_owned());
+    }
+    row.sampling.temperature = temperature;
+    entry.split(['[', '@']).next().unwrap_or_default().clone_into(&mut row.cluster);
+    row
+}
+
+#[test]
+fn score_and_answers_by_temperature() {
+    let rows = [
+        drawn("a", 0.0, "42", 1.0),
+        drawn("a@t0.7#1", 0.7, "42", 1.0),
+        drawn("a@t0.7#2", 0.7, "43", 0.0),
+        drawn("b", 0.0, "7", 0.0),
+        drawn("b@t0.7#1", 0.7, "7", 0.0),
+        drawn("b@t0.7#2", 0.7, "7", 0.0),
+        // Asked at one temperature only: in no curve.
+        drawn("c", 0.0, "1", 1.0),
+    ];
+    let report = report::build(&run(rows.len()), &[model("tiny", rows.len())], &rows);
+    let tiny = &report.models[0];
+    let [greedy, warm] = &tiny.temperatures[..] else { panic!("{:?}", tiny.temperatures) };
+    assert_eq!((greedy.temperature, greedy.score.mean, greedy.score.n, greedy.changed), (0.0, 0.5, 2, None));
+    assert_eq!((warm.temperature, warm.score.mean, warm.score.n, warm.score.clusters), (0.7, 0.25, 4, 2));
+    assert_eq!(warm.changed.unwrap().mean, 0.25);
+    assert_eq!(tiny.categories[0].temperatures, tiny.temperatures);
+    let repeats = tiny.repeats.as_ref().unwrap();
+    let found: Vec<(usize, f64, f64)> =
+        repeats.at_k.iter().map(|it| (it.k, it.pass_at_k.mean, it.pass_hat_k.mean)).collect();
+    assert_eq!(found, [(1, 0.25, 0.25), (2, 0.5, 0.0)]);
+    assert_eq!((repeats.majority.unwrap().mean, repeats.agreement.unwrap().mean), (0.25, 0.5));
+    for (format, text) in formats(&report) {
+        let title = if format == "json" { "\"temperatures\"" } else { "By temperature" };
+        assert!(text.contains(title) && !text.contains("NaN"), "{format}");
+    }
+    assert!(report.html().contains("id=\"plot-temperature-all-t\""));
+}
+
+#[test]
+fn wordings_agree_or_not() {
+    let rows = [
+        drawn("a[wording=#1,n=3]", 0.0, "42", 1.0),
+        drawn("a[wording=#2,n=3]", 0.0, "42", 1.0),
+        drawn("a[wording=#3,n=3]", 0.0, "43", 0.0),
+        drawn("a[wording=#1,n=5]", 0.0, "1", 0.0),
+    ];
+    let report = report::build(&run(rows.len()), &[model("tiny", rows.len())], &rows);
+    let found = report.models[0].wordings.unwrap();
+    assert_eq!((found.n, found.mean), (1, 1.0 / 3.0));
+    assert!(report.terminal().contains("Over wordings"));
+}
+
 fn partial(run: RunRow) -> RunRow {
     RunRow { begun: NewRun { partial: true, ..run.begun }, ..run }
 }
