@@ -1,4 +1,4 @@
-//! `cargo test --test quality`: one test for each model and case, gated against `golden/`.
+//! `cargo test --test quality`: one test for each model and case, gated against `golden/`, and one verdict a model.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -103,11 +103,7 @@ impl Quality {
                 Availability::Ready(_) => {
                     let session = Arc::clone(session);
                     tests.push(libtest_mimic::Trial::ignorable_test(self.plan.name(*trial), move || {
-                        match session.get().expect("the session begins before its tests").run(position) {
-                            Told::Passed => Ok(Completion::Completed),
-                            Told::Ignored(reason) => Ok(Completion::ignored_with(reason)),
-                            Told::Failed(story) => Err(Failed::from(story)),
-                        }
+                        told(session.get().expect("the session begins before its tests").run(position))
                     }));
                 }
             }
@@ -118,13 +114,32 @@ impl Quality {
                 .iter()
                 .map(|(suite, reason)| ignored(format!("{suite}/every-document"), reason.clone())),
         );
+        // Tests are taken in this order: when a verdict waits for its model's trials, others are at work on them.
+        tests.extend(self.judged().map(|model| {
+            let session = Arc::clone(session);
+            libtest_mimic::Trial::ignorable_test(verdict(&self.plan.models.models[model]), move || {
+                told(session.get().expect("the session begins before its tests").verdict(model))
+            })
+        }));
         tests
+    }
+
+    /// The models, by position, that have a trial which can be run here.
+    fn judged(&self) -> impl Iterator<Item = usize> {
+        let has_trials = |model: &usize| {
+            let mut trials = self.plan.trials.iter().filter(|it| it.model as usize == *model);
+            trials.any(|it| self.is_asked(*it))
+        };
+        let ready = |model: &usize| matches!(self.available[*model], Availability::Ready(_));
+        (0..self.plan.models.models.len()).filter(move |it| ready(it) && has_trials(it))
     }
 
     /// Whether the filter means trials of this very model.
     fn names(&self, model: &Model) -> bool {
         let filter = self.arguments.filter.as_deref().unwrap_or_default();
-        filter.rsplit("::").next().is_some_and(|it| it == model.name) && filter != whole(model)
+        filter.rsplit("::").next().is_some_and(|it| it == model.name)
+            && filter != whole(model)
+            && filter != verdict(model)
     }
 
     /// Whether the tags and the limit leave a trial.
@@ -222,6 +237,19 @@ impl Quality {
 /// The name of the one test that stands for all trials of a model that cannot run here.
 fn whole(model: &Model) -> String {
     format!("every-case::{}", model.name)
+}
+
+/// The name of the last test of a model.
+fn verdict(model: &Model) -> String {
+    format!("verdict::{}", model.name)
+}
+
+fn told(told: Told) -> Result<Completion, Failed> {
+    match told {
+        Told::Passed => Ok(Completion::Completed),
+        Told::Ignored(reason) => Ok(Completion::ignored_with(reason)),
+        Told::Failed(story) => Err(Failed::from(story)),
+    }
 }
 
 fn failing(name: String, story: String) -> libtest_mimic::Trial {

@@ -35,7 +35,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::case::{Case, Suite, Variant};
+use crate::backend::Sampling;
+use crate::case::{Case, Drawn, Suite, Variant};
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::weights::Cache;
 use crate::yaml::{Malformed, Node, Value};
@@ -148,8 +149,11 @@ pub(crate) fn read(
             cluster: None,
             // A benchmark measures; what gates it is what was accepted.
             threshold: frame.threshold.unwrap_or(0.0),
-            sampling: task.sampling.clone(),
-            repeats: if task.sampling.is_greedy() { 1 } else { task.repeats },
+            drawn: vec![Drawn {
+                label: drawn_label(&task.sampling),
+                repeats: if task.sampling.is_greedy() { 1 } else { task.repeats },
+                sampling: task.sampling.clone(),
+            }],
             logprobs: None,
             max_tokens: task.max_tokens,
             stop: task.stop.clone(),
@@ -164,6 +168,11 @@ pub(crate) fn read(
         });
     }
     Read::Cases(cases)
+}
+
+/// As in the names of trials of any other suite.
+fn drawn_label(sampling: &Sampling) -> String {
+    if sampling.is_greedy() { String::new() } else { format!("@t{}", sampling.temperature) }
 }
 
 /// What a suite needs of a package.

@@ -35,6 +35,9 @@ pub(super) fn write(report: &Report) -> String {
         for model in &report.models {
             table(&mut out, &tables::topics(model), "###");
         }
+        for it in tables::several(report) {
+            table(&mut out, &it, "##");
+        }
         super::heat::markdown(&mut out, &super::heat::maps(report), escaped);
     }
     if !report.skipped.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::backend::{BackendError, Generate, Prompt, Request, Score};
 use crate::diagnostic::Mistake;
@@ -21,6 +21,7 @@ use crate::weights::{Weights, sha256_of_text};
 pub use summary::Summary;
 
 mod summary;
+mod verdict;
 
 /// Whether a model can be asked here.
 #[derive(Clone, Debug)]
@@ -77,6 +78,8 @@ pub struct Session {
     pool: Pool,
     examiner: Box<dyn Examiner>,
     ledger: Mutex<Ledger>,
+    /// A trial is done.
+    ended: Condvar,
     store_broke: OnceLock<(String, String)>,
 }
 
@@ -93,7 +96,9 @@ struct Ledger {
 /// What came of a model's trials.
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    scores: Vec<f64>,
+    scored: Vec<verdict::Scored>,
+    /// Trials that were run, whatever came of them.
+    done: usize,
     unscored: usize,
     errored: usize,
     skipped: usize,
@@ -186,6 +191,7 @@ impl Session {
             pool: Pool::new(&counts, open),
             examiner,
             ledger: Mutex::new(Ledger { models, tallies, ..Ledger::default() }),
+            ended: Condvar::new(),
             store_broke: OnceLock::new(),
             _alive: alive,
             plan,
@@ -230,6 +236,8 @@ impl Session {
                 drop(self.store_broke.set((error.to_string(), name)));
             }
         }
+        lock(&self.ledger).tallies[model].done += 1;
+        self.ended.notify_all();
         told
     }
 
@@ -246,14 +254,15 @@ impl Session {
             key: None,
             outcome: Outcome::Skipped(String::new()),
             threshold: case.threshold,
-            greedy: case.sampling.is_greedy(),
+            greedy: self.plan.drawn(trial).sampling.is_greedy(),
+            sampling: self.plan.sampling(trial),
             standing: String::new(),
             golden: None,
             passed: false,
             prompt: None,
             response: None,
             found: Vec::new(),
-            case_digest: case.digest(variant),
+            case_digest: self.plan.digest(trial),
             prompt_digest: variant.prompt_digest(),
             template: None,
             numerics: None,
@@ -419,7 +428,7 @@ impl Session {
             "{name}\n{}\n{}\n{asked}\n{}\nseed {}{logprobs}",
             opened.sha256,
             opened.backend.numerics(),
-            case.digest(variant),
+            self.plan.digest(trial),
             self.plan.sampling(trial).seed,
         ))
     }
@@ -440,7 +449,13 @@ impl Session {
         let mut ledger = lock(&self.ledger);
         let tally = &mut ledger.tallies[trial.model as usize];
         match &row.outcome {
-            Outcome::Scored(grade) => tally.scores.push(grade.score),
+            Outcome::Scored(grade) => tally.scored.push(verdict::Scored {
+                position: row.position,
+                suite: row.suite.clone(),
+                cluster: row.cluster.clone(),
+                score: grade.score,
+                golden: row.golden,
+            }),
             Outcome::Unscored(_) => tally.unscored += 1,
             Outcome::Errored(_) => tally.errored += 1,
             Outcome::Skipped(_) => tally.skipped += 1,
