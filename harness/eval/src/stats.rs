@@ -1,5 +1,7 @@
 //! Statistics: means, intervals, percentiles.
 
+pub mod agreement;
+
 use serde::Serialize;
 
 /// The quantile of the normal distribution that a two-sided 95 % interval uses.
