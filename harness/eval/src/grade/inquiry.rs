@@ -5,13 +5,48 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::{Likelihood, Message, Sampling};
+
 /// What a grader wants to know of a response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Inquiry {}
+pub enum Inquiry {
+    /// What another model says to messages.
+    Ask {
+        /// Its name in `models.yaml`.
+        model: String,
+        /// The conversation so far.
+        messages: Vec<Message>,
+        /// How its tokens are chosen.
+        sampling: Sampling,
+        /// The most tokens that it may say.
+        max_tokens: u32,
+    },
+    /// How likely another model finds a text, read alone from its beginning.
+    Read {
+        /// Its name in `models.yaml`.
+        model: String,
+        /// The text.
+        text: String,
+    },
+}
+
+impl Inquiry {
+    /// The other model that is asked, by its name in `models.yaml`; `None` where none is.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            Self::Ask { model, .. } | Self::Read { model, .. } => Some(model),
+        }
+    }
+}
 
 /// What was found out: the answer to the [`Inquiry`] of the same name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Found {}
+pub enum Found {
+    /// What the other model said: the answer to [`Inquiry::Ask`].
+    Said(String),
+    /// How likely it finds the text: the answer to [`Inquiry::Read`].
+    Read(Likelihood),
+}
 
 /// Why an inquiry has no answer, and what that makes of the trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
