@@ -308,6 +308,8 @@ pub(crate) struct Session {
     /// The other end of the program's descriptor 3.
     pub(crate) channel: Option<UnixStream>,
     level: Level,
+    /// The program's process, once it has been looked for.
+    process: Option<helper::sys::pid_t>,
 }
 
 impl Session {
@@ -333,7 +335,7 @@ impl Session {
         }
         let helper = command.spawn().map_err(failed)?;
         drop(command);
-        let mut session = Self { helper, control, channel, level: job.level };
+        let mut session = Self { helper, control, channel, level: job.level, process: None };
         let told = job::put(job, &mut session.control)
             .and_then(|()| files.iter().try_for_each(|it| session.control.write_all(&it.1)))
             .and_then(|()| session.control.write_all(stdin));
@@ -360,6 +362,23 @@ impl Session {
         let (cpu, wall, peak_bytes) = (report.cpu, report.wall, report.peak_bytes);
         let containment = containment(self.level);
         Ok((Run { ended, stdout, stderr, cpu, wall, peak_bytes, containment }, brought))
+    }
+
+    /// CPU time that the program has used so far, for one that has answered already and has no processes of its own;
+    /// `None` where that cannot be read.
+    pub(crate) fn cpu_time(&mut self) -> Option<Duration> {
+        let helper = i32::try_from(self.helper.id()).ok()?;
+        let mut process = self.process;
+        if process.is_none() {
+            // The helper's child is the program, or the first process of its namespace.
+            let child = *helper::children(helper).first()?;
+            process = match self.level {
+                Level::Landlock => Some(child),
+                _ => helper::children(child).first().copied(),
+            };
+        }
+        self.process = process;
+        helper::sys::cpu_time(process?).ok()
     }
 
     /// Ends the program.

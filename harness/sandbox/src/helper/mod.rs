@@ -39,7 +39,7 @@ pub(crate) const HELPER: &str = "proofmark-sandbox-helper";
 /// Whether this process can start itself as a helper.
 pub(crate) static CALLED: AtomicBool = AtomicBool::new(false);
 
-pub(crate) use memory::NAME;
+pub(crate) use memory::{NAME, children};
 
 /// Bytes that the self-test may have.
 pub(crate) const SELF_TEST_MEMORY: u64 = attempts::MEMORY as u64;
