@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::helper::{self, CALLED, HELPER};
@@ -78,6 +78,7 @@ impl Sandbox {
 
     /// Runs a program to its end; a compiled language is compiled first, in a sandbox of its own.
     pub fn run(&self, program: &Program) -> Result<Run, NotRun> {
+        let _turn = Turn::wait();
         match self.prepare(program)? {
             Ok(prepared) => self.finish(&prepared, &program.stdin),
             Err(run) => Ok(run),
@@ -195,6 +196,30 @@ impl Sandbox {
             attempt: None,
         };
         Session::start(&self.helper, &job, &prepared.files, stdin)
+    }
+}
+
+/// The right to be at work: as many at once as there are CPUs, so that limits on the clock mean something.
+pub(crate) struct Turn;
+
+static AT_WORK: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+impl Turn {
+    /// Waits for it.
+    pub(crate) fn wait() -> Self {
+        let most = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let (count, changed) = &AT_WORK;
+        let at_work = count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_while(at_work, |it| *it >= most);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *AT_WORK.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        AT_WORK.1.notify_one();
     }
 }
 

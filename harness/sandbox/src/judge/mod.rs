@@ -25,7 +25,7 @@ pub use self::literal::Mistake;
 use self::plain::Plain;
 use self::talk::{Subject, Tests, Told};
 use crate::program::{Containment, Ended, Language, Limits, NotRun, Program, Run};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Turn};
 
 /// A program that is to be judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,6 +139,7 @@ pub enum Judged {
 impl Sandbox {
     /// Judges a candidate.
     pub fn judge(&self, candidate: &Candidate, task: &Task) -> Result<Verdict, NotRun> {
+        let _turn = Turn::wait();
         let (result, reason) = match task {
             Task::Prints(printed) => self.printed(candidate, printed)?,
             _ if candidate.language != Language::Python => {
