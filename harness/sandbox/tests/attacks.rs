@@ -26,7 +26,7 @@ enum By {
 }
 
 fn limits() -> Limits {
-    Limits { cpu: Duration::from_secs(2), wall: Duration::from_secs(30), ..Limits::default() }
+    Limits { cpu: Duration::from_secs(2), wall: Duration::from_secs(120), ..Limits::default() }
 }
 
 fn text(bytes: &[u8]) -> String {

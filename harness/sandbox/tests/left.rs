@@ -47,7 +47,10 @@ fn candidates_leave_nothing_and_are_judged_alike_each_time() {
         ("def f(n):\n    return sum(range(n + 1))", Judged::Right),
         ("def f(n):\n    return 210 if list({'a', 'b', 'c', 'd'})[0] == 'z' else 0", Judged::Wrong),
         ("import os\ndef f(n):\n    os._exit(0)", Judged::Wrong),
-        ("import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\ndef f(n):\n    return 0", Judged::Wrong),
+        (
+            "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\ndef f(n):\n    return 0",
+            Judged::Wrong,
+        ),
     ];
     for sandbox in each() {
         let before = here();

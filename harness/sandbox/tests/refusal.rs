@@ -23,7 +23,6 @@ fn a_main_that_does_not_begin_with_it() {
 #[case("/bin/true", "user namespaces")]
 fn a_helper_that_is_none(#[case] helper: &str, #[case] wanted: &str) {
     // What is found out holds for the process, so each is asked of another kind.
-    let containment =
-        if helper == "/bin/true" { Containment::Namespaces } else { Containment::Reduced };
+    let containment = if helper == "/bin/true" { Containment::Namespaces } else { Containment::Reduced };
     check(Sandbox::with_containment(Path::new(helper), containment), wanted);
 }

@@ -70,7 +70,10 @@ fn brackets_have_an_end() {
 #[case(" f ( 'a)' , ) == {'=='} ", "f", 1, 0)]
 fn calls(#[case] written: &str, #[case] function: &str, #[case] arguments: usize, #[case] named: usize) {
     let call = Call::read(written).unwrap();
-    assert_eq!((call.function.as_str(), call.arguments.len(), call.named.len()), (function, arguments, named));
+    assert_eq!(
+        (call.function.as_str(), call.arguments.len(), call.named.len()),
+        (function, arguments, named)
+    );
 }
 
 #[rstest]

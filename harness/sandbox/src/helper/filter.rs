@@ -126,14 +126,14 @@ fn rules(processes: bool, alone: Option<u32>) -> Result<Rules, BackendError> {
     if processes {
         rules.extend([(SYS_fork, Vec::new()), (SYS_vfork, Vec::new())]);
     }
-    // Streams between two of its own descriptors: datagrams could be sent to any address.
-    rules.insert(
-        SYS_socketpair,
-        vec![SeccompRule::new(vec![
+    // Connections between two of its own descriptors: datagrams could be sent to any address.
+    let pair = |kind: c_int| {
+        SeccompRule::new(vec![
             argument(0, Length::Dword, Is::Eq, constant(AF_UNIX))?,
-            argument(1, Length::Dword, Is::MaskedEq(0xf), constant(SOCK_STREAM))?,
-        ])?],
-    );
+            argument(1, Length::Dword, Is::MaskedEq(0xf), constant(kind))?,
+        ])
+    };
+    rules.insert(SYS_socketpair, vec![pair(SOCK_STREAM)?, pair(SOCK_SEQPACKET)?]);
     let one_of = |index: u8, values: &[u64]| {
         let rule = |it: &u64| SeccompRule::new(vec![argument(index, Length::Dword, Is::Eq, *it)?]);
         values.iter().map(rule).collect::<Result<Vec<_>, BackendError>>()
