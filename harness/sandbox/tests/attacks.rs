@@ -67,7 +67,6 @@ fn check(source: &str, limits: &Limits, processes: bool, by: &By) {
 #[case::descriptors(include_str!("attacks/descriptors.py"))]
 #[case::namespaces(include_str!("attacks/namespaces.py"))]
 #[case::kernel(include_str!("attacks/kernel.py"))]
-#[case::threads(include_str!("attacks/threads.py"))]
 #[case::memory(include_str!("attacks/memory.py"))]
 #[case::many_files(include_str!("attacks/many_files.py"))]
 fn is_refused(#[case] source: &str) {
@@ -111,6 +110,21 @@ fn writes_no_more_than_it_may() {
 fn takes_no_more_memory_with_children_than_alone() {
     let limits = Limits { cpu: Duration::from_secs(10), ..limits() };
     check(include_str!("attacks/memory_of_children.py"), &limits, true, &By::Any);
+}
+
+#[test]
+fn starts_no_more_threads_than_it_may() {
+    for sandbox in each() {
+        let source = format!("{PRELUDE}\n{}", include_str!("attacks/threads.py"));
+        let (limits, files) = (limits(), vec![Targets::new().told()]);
+        let tasks = limits.tasks;
+        let run = sandbox.run(&Program { limits, files, ..Program::new(Language::Python, source) }).unwrap();
+        let told = text(&run.stdout);
+        let started: u64 = told.rsplit_once("started ").unwrap().1.trim().parse().unwrap();
+        // Without a user of its own, those of the same user count too, and cannot be told apart.
+        let others = if run.containment == Containment::Reduced { common::tasks() } else { 0 };
+        assert!(started > 10 && started <= tasks + others, "{}: {told}", run.containment);
+    }
 }
 
 #[test]

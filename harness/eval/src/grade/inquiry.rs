@@ -3,15 +3,31 @@
 //! A grader never runs anything itself: it says what it wants to know, as data, and judges by what was found, which is
 //! stored. So a stored run is graded again without sandbox or model.
 
+use sandbox::judge::{Candidate, Task, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// What a grader wants to know of a response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Inquiry {}
+pub enum Inquiry {
+    /// What a program does.
+    Run(Box<Question>),
+}
+
+/// A program that is to be judged, and by what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// The program.
+    pub candidate: Candidate,
+    /// What it has to do.
+    pub task: Task,
+}
 
 /// What was found out: the answer to the [`Inquiry`] of the same name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Found {}
+pub enum Found {
+    /// What a program did.
+    Run(Verdict),
+}
 
 /// Why an inquiry has no answer, and what that makes of the trial.
 #[derive(Clone, Debug, PartialEq, Eq)]

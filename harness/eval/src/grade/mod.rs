@@ -4,8 +4,10 @@
 //! stored run is graded again without a model. The doc comment of each grader is its definition.
 
 mod choice;
+mod code;
 mod contains;
 mod exact;
+mod extract;
 mod form;
 mod inquiry;
 mod json;
@@ -23,8 +25,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::code::Contained;
 pub use self::form::{Count, Figure, Form, Given, Mapping, Options, Text};
-pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Unanswered};
+pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Question, Unanswered};
 use crate::backend::Likelihood;
 use crate::yaml::{self, Malformed, Span, Spanned, Value};
 
@@ -270,6 +273,8 @@ fn grader(
         (4, "choice", form.long().map(|it| &it.weight), boxed(choice::Choice::check(form, mistakes)))
     } else if let Some(Mapping(written)) = written.json.value() {
         (5, "json", Some(&written.weight), boxed(json::Json::check(written, node, mistakes)))
+    } else if let Some(Mapping(written)) = written.code.value() {
+        (7, "code", Some(&written.weight), boxed(code::Code::check(written, node.place(), mistakes)))
     } else {
         let Mapping(written) = written.length.value()?;
         (

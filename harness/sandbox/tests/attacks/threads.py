@@ -3,10 +3,10 @@ import threading, time
 threading.stack_size(64 << 10)
 count = 0
 try:
-    for _ in range(1000):
+    for _ in range(10000):
         threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
         count += 1
 except RuntimeError as error:
     print("contained:", error)
-print("WORKED: start hundreds of threads" if count > 80 else "few", count, flush=True)
+print("started", count, flush=True)
 os._exit(0)

@@ -130,3 +130,12 @@ pub fn running(text: &str) -> Vec<String> {
     let lines = processes.filter_map(|it| std::fs::read(it.path().join("cmdline")).ok());
     lines.map(|it| String::from_utf8_lossy(&it).replace('\0', " ")).filter(|it| it.contains(text)).collect()
 }
+
+/// Threads of all processes.
+pub fn tasks() -> u64 {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|it| std::fs::read_dir(it.path().join("task")).ok())
+        .map(|it| it.count() as u64)
+        .sum()
+}
