@@ -4,9 +4,11 @@
 //! stored run is graded again without a model. The doc comment of each grader is its definition.
 
 mod choice;
+mod code;
 mod coherence;
 mod contains;
 mod exact;
+mod extract;
 mod fence;
 mod form;
 mod inquiry;
@@ -33,8 +35,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::code::Contained;
 pub use self::form::{Cell, Count, Figure, Form, Given, Mapping, Options, Text};
-pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Unanswered};
+pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Question, Unanswered};
 use crate::backend::Likelihood;
 use crate::yaml::{self, Malformed, Span, Spanned, Value};
 
@@ -374,6 +377,8 @@ fn grader(
             Some(&written.weight),
             boxed(perplexity::Perplexity::check(written, place, mistakes)),
         )
+    } else if let Some(Mapping(written)) = written.code.value() {
+        (13, "code", Some(&written.weight), boxed(code::Code::check(written, node.place(), mistakes)))
     } else {
         let Mapping(written) = written.judge.value()?;
         (12, "judge", Some(&written.weight), boxed(judge::Judge::check(written, node.place(), mistakes)))
