@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn judged(sandbox: &Sandbox, line: &str) -> Result<String, String> {
     let question: Question = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let limits = Limits { cpu: Duration::from_secs(10), wall: Duration::from_secs(60), ..Limits::default() };
+    let limits = Limits { cpu: Duration::from_secs(10), wall: Duration::from_mins(1), ..Limits::default() };
     let candidate = Candidate { language: Language::Python, source: question.source, limits };
     let (entries, given, tests) = (question.entries, question.given, question.tests);
     let task = Task::Tests(TestCode { entries, given, tests, reference: None });

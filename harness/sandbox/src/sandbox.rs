@@ -31,7 +31,7 @@ const REMEDY: &str = "allow user namespaces (sysctl user.max_user_namespaces abo
 
 /// Limits of a compiler.
 const COMPILING: Limits = Limits {
-    wall: Duration::from_secs(60),
+    wall: Duration::from_mins(1),
     cpu: Duration::from_secs(30),
     memory_bytes: 2 << 30,
     output_bytes: 64 << 10,
@@ -112,7 +112,7 @@ impl Sandbox {
         }
         match program.language {
             Language::Python | Language::JavaScript | Language::Shell => {
-                prepared.command.push(name.to_owned())
+                prepared.command.push(name.to_owned());
             }
             Language::Sql => {
                 prepared.command.extend(["-batch", "-bail", "-safe", ":memory:"].map(str::to_owned));

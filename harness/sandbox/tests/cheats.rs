@@ -1,4 +1,5 @@
 //! Cheats: candidates that try to pass without being right. None may, whatever they are judged by.
+#![expect(clippy::unwrap_used, reason = "clippy's exception for tests leaves out what they share")]
 
 mod common;
 

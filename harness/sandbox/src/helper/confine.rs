@@ -64,10 +64,10 @@ fn limits(job: &Job, others: u64) -> std::io::Result<()> {
 /// Threads of this process's user, as its limit counts them.
 fn tasks_of_user() -> u64 {
     let own = fs::metadata("/proc/self").ok();
-    let owner = |it: &fs::Metadata| std::os::unix::fs::MetadataExt::uid(it);
+    let user = |it: &fs::Metadata| std::os::unix::fs::MetadataExt::uid(it);
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let owned = processes.filter(|it| it.metadata().ok().as_ref().map(owner) == own.as_ref().map(owner));
-    owned.filter_map(|it| fs::read_dir(it.path().join("task")).ok()).map(|it| it.count() as u64).sum()
+    let mine = processes.filter(|it| it.metadata().ok().as_ref().map(user) == own.as_ref().map(user));
+    mine.filter_map(|it| fs::read_dir(it.path().join("task")).ok()).map(|it| it.count() as u64).sum()
 }
 
 /// Files may be read where programs need them, and written in the folder alone; no TCP, no signals out of it.

@@ -1,4 +1,5 @@
 //! The system calls that a program may make. Every other gets "no such system call"; another architecture's, death.
+#![cfg_attr(not(test), expect(clippy::wildcard_imports, reason = "hundreds of numbers of calls"))]
 
 use std::collections::BTreeMap;
 

@@ -26,13 +26,10 @@ impl Group {
             fs::create_dir(&folder).ok()?;
             let made = fs::write(folder.join(limit), bytes.to_string())
                 .and_then(|()| OpenOptions::new().write(true).open(folder.join("cgroup.procs")));
-            match made {
-                Ok(processes) => Some(Self { folder, processes, events }),
-                Err(_) => {
-                    drop(fs::remove_dir(&folder));
-                    None
-                }
+            if made.is_err() {
+                drop(fs::remove_dir(&folder));
             }
+            made.ok().map(|processes| Self { folder, processes, events })
         })
     }
 

@@ -172,34 +172,32 @@ fn start(
     if job.level != Level::Landlock {
         leave_namespaces(job.level)?;
     }
-    match sys::fork().map_err(said("fork"))? {
-        Some(pid) => Ok(Started { pid, stdout, stderr, word }),
-        None => {
-            // Only what was arranged is left of the helper's.
-            let result = (|| {
-                sys::new_session().map_err(said("setsid"))?;
-                if let Some(group) = memory {
-                    group.join()?;
-                }
-                inheritance.arrange()?;
-                sys::die_with_parent().map_err(said("prctl"))?;
-                if sys::is_abandoned(WORD) {
-                    return Err("the helper is gone".to_owned());
-                }
-                let new_user = is_root.then_some(user).filter(|_| job.level != Level::User);
-                match folder {
-                    Some(folder) => {
-                        std::env::set_current_dir(folder).map_err(said("chdir"))?;
-                        confine::program(job, new_user, Path::new("."))?;
-                        Err(become_program(job))
-                    }
-                    None => first_process(job, files, new_user),
-                }
-            })();
-            refuse(result);
-            sys::exit(126)
-        }
+    if let Some(pid) = sys::fork().map_err(said("fork"))? {
+        return Ok(Started { pid, stdout, stderr, word });
     }
+    // Only what was arranged is left of the helper's.
+    let result = (|| {
+        sys::new_session().map_err(said("setsid"))?;
+        if let Some(group) = memory {
+            group.join()?;
+        }
+        inheritance.arrange()?;
+        sys::die_with_parent().map_err(said("prctl"))?;
+        if sys::is_abandoned(WORD) {
+            return Err("the helper is gone".to_owned());
+        }
+        let new_user = is_root.then_some(user).filter(|_| job.level != Level::User);
+        match folder {
+            Some(folder) => {
+                std::env::set_current_dir(folder).map_err(said("chdir"))?;
+                confine::program(job, new_user, Path::new("."))?;
+                Err(become_program(job))
+            }
+            None => first_process(job, files, new_user),
+        }
+    })();
+    refuse(result);
+    sys::exit(126)
 }
 
 /// Leaves the namespaces of the machine for new ones; children are in a new one for process ids.
@@ -210,16 +208,14 @@ fn leave_namespaces(level: Level) -> Step<()> {
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWCGROUP;
-    match level {
-        Level::Root => sys::unshare(namespaces).map_err(said("unshare")),
-        _ => {
-            sys::unshare(namespaces | libc::CLONE_NEWUSER).map_err(said("unshare with a user namespace"))?;
-            let write = |file: &str, text: String| std::fs::write(file, text).map_err(said(file));
-            write("/proc/self/setgroups", "deny".to_owned())?;
-            write("/proc/self/uid_map", format!("1000 {user} 1"))?;
-            write("/proc/self/gid_map", format!("1000 {group} 1"))
-        }
+    if level == Level::Root {
+        return sys::unshare(namespaces).map_err(said("unshare"));
     }
+    sys::unshare(namespaces | libc::CLONE_NEWUSER).map_err(said("unshare with a user namespace"))?;
+    let write = |file: &str, text: String| std::fs::write(file, text).map_err(said(file));
+    write("/proc/self/setgroups", "deny".to_owned())?;
+    write("/proc/self/uid_map", format!("1000 {user} 1"))?;
+    write("/proc/self/gid_map", format!("1000 {group} 1"))
 }
 
 /// A user that nobody else is: derived from the helper's process id.

@@ -47,7 +47,7 @@ pub(super) fn run(
         let folder = (job.level == Level::Landlock).then(|| Folder::new(files)).transpose()?;
         let folder = folder.as_ref().map(|it| it.0.as_path());
         let started = start(job, files, stdin, channel, group.as_ref(), folder)?;
-        Watched::new(job, started, control, group.as_ref(), begin)?.to_the_end(&mut report)
+        Watched::new(job, started, control, group.as_ref(), begin)?.watch(&mut report)
     })();
     report.wall = begin.elapsed();
     let streams = watched.unwrap_or_else(|refusal| {
@@ -117,7 +117,7 @@ impl<'a> Watched<'a> {
     }
 
     /// Watches until the program is over, by itself or not, and nothing of it is left.
-    fn to_the_end(mut self, report: &mut Report) -> Step<Streams> {
+    fn watch(mut self, report: &mut Report) -> Step<Streams> {
         let pid = self.started.pid;
         let cut = self.until_over();
         if cut.is_some() {
@@ -132,7 +132,7 @@ impl<'a> Watched<'a> {
             (status, report.cpu, report.peak_bytes) = (Some(reaped.status), reaped.cpu, reaped.peak_bytes);
         }
         let mut rest = std::mem::take(&mut self.word);
-        while let Some(length) = rest.iter().position(|it| *it == b'\n') {
+        if let Some(length) = rest.iter().position(|it| *it == b'\n') {
             let line: Vec<u8> = rest.drain(..=length).collect();
             match serde_json::from_slice(&line) {
                 Ok(Word::Refused(reason)) => return Err(reason),
@@ -141,7 +141,6 @@ impl<'a> Watched<'a> {
                     report.cpu = Duration::from_micros(cpu_micros);
                     report.peak_bytes = peak_bytes;
                     brought = bytes;
-                    break;
                 }
                 Err(error) => return Err(format!("a word from the first process: {error}")),
             }
@@ -235,7 +234,7 @@ impl<'a> Watched<'a> {
 
 /// Reads what is there without waiting; beyond `most` one byte is kept, so that it shows.
 fn take(pipe: &mut impl Read, into: &mut Vec<u8>, most: usize, open: &mut bool) {
-    let mut buffer = [0; 1 << 16];
+    let mut buffer = vec![0; 1 << 16];
     while *open {
         match pipe.read(&mut buffer) {
             Ok(0) => *open = false,

@@ -47,6 +47,7 @@ mod notation {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
     pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&super::float_text(*value))
     }
@@ -89,7 +90,7 @@ impl Integer {
         for limb in limbs.iter().rev() {
             let _ = if digits.is_empty() { write!(digits, "{limb:x}") } else { write!(digits, "{limb:08x}") };
         }
-        Some(Self::new(negative, digits))
+        Some(Self::new(negative, &digits))
     }
 
     /// From Python's `hex`.
@@ -101,10 +102,10 @@ impl Integer {
         let digits = text.strip_prefix("0x")?;
         let is_number =
             !digits.is_empty() && digits.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
-        is_number.then(|| Self::new(negative, digits.to_owned()))
+        is_number.then(|| Self::new(negative, digits))
     }
 
-    fn new(negative: bool, digits: String) -> Self {
+    fn new(negative: bool, digits: &str) -> Self {
         match digits.trim_start_matches('0') {
             "" => Self { negative: false, digits: "0".to_owned() },
             digits => Self { negative, digits: digits.to_owned() },
@@ -186,6 +187,7 @@ impl Plain {
 
     /// Whether two values are the same, of the same types; floats may differ by the tolerance, absolute or relative
     /// to the second. Nan is the same as nan. What is in a set or the key of a dictionary has no tolerance.
+    #[expect(clippy::float_cmp, reason = "equal means equal; the tolerance comes after")]
     pub fn is(&self, wanted: &Self, tolerance: f64) -> bool {
         let near = |a: f64, b: f64| {
             a == b
