@@ -5,11 +5,12 @@
 //! | rows to numbers | `build`, `repeats` |
 //! | numbers to words: who wins, by how much, how sure | `verdict` |
 //! | two runs, or two models, beside each other | [`compare`] |
-//! | numbers to cells, the same in every format | `tables`, `text` |
+//! | numbers to cells, the same in every format | `tables`, `heat`, `text` |
 //! | the formats | `terminal`, `markdown`, `html` with `svg`; JSON is [`Report`] itself |
 
 mod build;
 pub mod compare;
+mod heat;
 mod html;
 mod markdown;
 mod repeats;
