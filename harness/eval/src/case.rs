@@ -104,6 +104,16 @@ pub struct Drawn {
     pub repeats: u32,
 }
 
+impl Drawn {
+    /// One way, where no list gives several; nothing is drawn, and so nothing repeated, at temperature 0.
+    pub fn new(sampling: Sampling, repeats: u32) -> Self {
+        if sampling.is_greedy() {
+            return Self { sampling, label: String::new(), repeats: 1 };
+        }
+        Self { label: format!("@t{}", sampling.temperature), sampling, repeats }
+    }
+}
+
 /// A case with a value for each variable of its matrix, and for each that is drawn.
 #[derive(Clone, Debug)]
 pub struct Variant {

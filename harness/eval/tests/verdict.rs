@@ -154,7 +154,7 @@ fn few_cases_cannot_tell() {
         summary
             .lines
             .iter()
-            .any(|it| it.starts_with("  warning: verdict: cannot tell") && it.contains("73 clusters")),
+            .any(|it| it.starts_with("  warning: verdict: cannot tell") && it.contains("72 clusters")),
         "{:?}",
         summary.lines
     );

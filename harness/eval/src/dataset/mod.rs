@@ -35,7 +35,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::backend::Sampling;
 use crate::case::{Case, Drawn, Suite, Variant};
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::weights::Cache;
@@ -149,11 +148,7 @@ pub(crate) fn read(
             cluster: None,
             // A benchmark measures; what gates it is what was accepted.
             threshold: frame.threshold.unwrap_or(0.0),
-            drawn: vec![Drawn {
-                label: drawn_label(&task.sampling),
-                repeats: if task.sampling.is_greedy() { 1 } else { task.repeats },
-                sampling: task.sampling.clone(),
-            }],
+            drawn: vec![Drawn::new(task.sampling.clone(), task.repeats)],
             logprobs: None,
             max_tokens: task.max_tokens,
             stop: task.stop.clone(),
@@ -168,11 +163,6 @@ pub(crate) fn read(
         });
     }
     Read::Cases(cases)
-}
-
-/// As in the names of trials of any other suite.
-fn drawn_label(sampling: &Sampling) -> String {
-    if sampling.is_greedy() { String::new() } else { format!("@t{}", sampling.temperature) }
 }
 
 /// What a suite needs of a package.

@@ -33,10 +33,10 @@ pub(super) fn write(report: &Report) -> String {
         for model in &report.models {
             table(&mut out, &tables::topics(model));
         }
+        super::heat::terminal(&mut out, &super::heat::maps(report));
         for it in tables::several(report) {
             table(&mut out, &it);
         }
-        super::heat::terminal(&mut out, &super::heat::maps(report));
     }
     let skipped = report.skipped.iter();
     let skipped: Vec<String> = skipped

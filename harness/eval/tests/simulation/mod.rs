@@ -88,7 +88,7 @@ impl Draws {
     }
 
     fn below(&mut self, count: usize) -> usize {
-        (self.unit() * count as f64) as usize
+        usize::try_from(self.next() % count as u64).unwrap_or_default()
     }
 }
 
