@@ -2,23 +2,25 @@
 
 mod family;
 mod filter;
+mod read;
 mod sampling;
 mod variants;
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::backend::{Message, Role, Sampling};
+use crate::dataset;
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::grade::Rubric;
-use crate::model::{Models, entries_of, is_name};
+use crate::model::{Models, is_name};
 use crate::weights::sha256_of_text;
-use crate::yaml::{self, Malformed, Node, Span, Spanned, Value};
+use crate::yaml::{self, Malformed, Node, Span, Spanned};
+pub use read::{load, load_selected, read, read_seeded};
 use sampling::WrittenSampling;
 
 /// The version of case files that is read.
@@ -38,6 +40,10 @@ pub struct Suite {
     pub description: String,
     /// The cases, in order.
     pub cases: Vec<Case>,
+    /// Whether they are the documents of a data set, whose texts goldens do not repeat.
+    pub dataset: bool,
+    /// What lm-evaluation-harness calls the task, if the file is one of its own.
+    pub task: Option<String>,
 }
 
 impl Suite {
@@ -122,6 +128,7 @@ impl Variant {
                 Role::System => "system",
                 Role::User => "user",
                 Role::Assistant => "assistant",
+                Role::Text => "text",
             };
             // Lengths, so that no two conversations give one text. Writing to a String cannot fail.
             let _ = write!(text, "{role} {}\n{content}\n", content.len());
@@ -168,6 +175,10 @@ pub struct Loaded {
     pub suites: Vec<Suite>,
     /// What is wrong, in the order of the files.
     pub wrong: Vec<WrongCase>,
+    /// Names of suites that are there, but not asked.
+    pub unasked: Vec<String>,
+    /// Names of suites whose data are not there, with what to do.
+    pub missing: Vec<(String, String)>,
 }
 
 /// A case, or a whole file, that cannot be used.
@@ -191,10 +202,15 @@ pub(crate) struct WrittenSuite {
     description: Option<String>,
     /// The seed of generated cases; 0 unless given.
     seed: Option<u64>,
+    /// false: the suite is asked only of those who name it, as by `PROOFMARK_SUITES`.
+    default: Option<bool>,
     /// What holds for every case that does not say otherwise.
     defaults: Option<Defaults>,
     /// The cases.
+    #[serde(default)]
     cases: Vec<WrittenCase>,
+    /// Instead of cases: the data set whose documents they are.
+    dataset: Option<Elsewhere<dataset::Written>>,
 }
 
 /// What holds for every case of the file that does not say otherwise.
@@ -326,179 +342,6 @@ impl<T: JsonSchema> JsonSchema for Elsewhere<T> {
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         T::json_schema(generator)
     }
-}
-
-/// Reads every suite below a folder, with the seeds written there; no mistake hides another.
-pub fn load(folder: &Path, models: &Models) -> Loaded {
-    load_seeded(folder, models, None)
-}
-
-/// Reads every suite below a folder; generated cases are drawn with this seed, if there is one, in place of the suite's.
-pub fn load_seeded(folder: &Path, models: &Models, seed: Option<u64>) -> Loaded {
-    let mut files = Vec::new();
-    let mut loaded = Loaded::default();
-    let whole = |name: &str, message: String, help: &str| WrongCase {
-        name: name.to_owned(),
-        mistake: Mistake::of_file(name, message, Some(help.to_owned())),
-    };
-    for entry in walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-        match entry {
-            Ok(entry) => {
-                let yaml = entry.path().extension().is_some_and(|it| it == "yaml" || it == "yml");
-                if entry.file_type().is_file() && yaml {
-                    files.push(entry.into_path());
-                }
-            }
-            Err(error) => {
-                let message = format!("{} cannot be read: {error}", folder.display());
-                loaded.wrong.push(whole("cases", message, "PROOFMARK_CASES names the folder of cases"));
-            }
-        }
-    }
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let mut read: Vec<(usize, FileRead)> = std::thread::scope(|scope| {
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let Some(path) = files.get(index) else { return done };
-                done.push((index, load_file(folder, path, models, seed)));
-            }
-        };
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().flat_map(|it| it.join().expect("reading a file does not panic")).collect()
-    });
-    read.sort_by_key(|(index, _)| *index);
-    let mut names: HashMap<String, PathBuf> = HashMap::new();
-    for (_, file) in read {
-        match file {
-            Ok((suite, wrong)) => {
-                loaded.wrong.extend(wrong);
-                let Some(suite) = suite else { continue };
-                if let Some(other) = names.insert(suite.name.clone(), suite.path.clone()) {
-                    let message = format!("{} and {} are one suite", other.display(), suite.path.display());
-                    loaded.wrong.push(whole(&suite.name, message, "rename one of the files"));
-                    continue;
-                }
-                loaded.suites.push(suite);
-            }
-            Err(wrong) => loaded.wrong.push(*wrong),
-        }
-    }
-    if loaded.suites.is_empty() && loaded.wrong.is_empty() {
-        let message = format!("there is no case below {}", folder.display());
-        loaded.wrong.push(whole("cases", message, "write one: docs/cases.md says how"));
-    }
-    loaded
-}
-
-/// A suite and what is wrong beside it, or what is wrong with the whole file.
-type FileRead = Result<(Option<Suite>, Vec<WrongCase>), Box<WrongCase>>;
-
-fn load_file(folder: &Path, path: &Path, models: &Models, seed: Option<u64>) -> FileRead {
-    let relative = path.strip_prefix(folder).unwrap_or(path).with_extension("");
-    let name = relative.components().map(|it| it.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-    if !name.split('/').all(is_name) {
-        let message = format!("`{name}` is no name for a suite");
-        let help = "letters, digits, `-`, `_` and `.` make names of folders and files".to_owned();
-        return Err(Box::new(WrongCase { mistake: Mistake::of_file(&name, message, Some(help)), name }));
-    }
-    let file =
-        SourceFile::load(path).map_err(|it| Box::new(WrongCase { name: name.clone(), mistake: *it }))?;
-    Ok(read_seeded(&name, path, &file, models, seed))
-}
-
-/// Reads the text of a suite, with the seed written there.
-pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Option<Suite>, Vec<WrongCase>) {
-    read_seeded(name, path, file, models, None)
-}
-
-/// Reads the text of a suite; generated cases are drawn with this seed, if there is one.
-pub fn read_seeded(
-    name: &str,
-    path: &Path,
-    file: &SourceFile,
-    models: &Models,
-    seed: Option<u64>,
-) -> (Option<Suite>, Vec<WrongCase>) {
-    let mut mistakes = Vec::new();
-    let mut wrong = Vec::new();
-    let wrong_file = |malformed| WrongCase { name: name.to_owned(), mistake: file.mistake(malformed) };
-    let root = match yaml::parse(&file.text) {
-        Ok(root) => root,
-        Err(malformed) => return (None, vec![wrong_file(malformed)]),
-    };
-    entries_of(&root, &["version", "description", "seed", "defaults", "cases"], VERSION, &mut mistakes);
-    let mut take = |node: Option<&Node>| -> Defaults {
-        node.map(yaml::read)
-            .transpose()
-            .unwrap_or_else(|malformed| {
-                mistakes.push(malformed);
-                None
-            })
-            .unwrap_or_default()
-    };
-    let defaults = take(root.field("defaults"));
-    let description = match root.field("description").map(yaml::read::<String>) {
-        Some(Ok(description)) => description,
-        Some(Err(malformed)) => {
-            mistakes.push(malformed);
-            String::new()
-        }
-        None => String::new(),
-    };
-    let own_seed = match root.field("seed").map(yaml::read::<u64>) {
-        Some(Ok(seed)) => seed,
-        Some(Err(malformed)) => {
-            mistakes.push(malformed);
-            0
-        }
-        None => 0,
-    };
-    let origin = Origin { suite: name, file, seed: seed.unwrap_or(own_seed) };
-    let mut cases = Vec::new();
-    match root.field("cases").map(|node| (&node.value, node.place())) {
-        Some((Value::List(entries), place)) => {
-            if entries.is_empty() {
-                mistakes.push(mistake("the suite has no case", place));
-            }
-            let mut ids: HashMap<String, usize> = HashMap::new();
-            for (index, entry) in entries.iter().enumerate() {
-                let line = file.line(entry.place());
-                let mut own = Vec::new();
-                let case = read_case(entry, line, &origin, &defaults, models, &mut own);
-                // What is no id would not do as a part of a test's name either.
-                let id = match entry.field("id").map(|it| &it.value) {
-                    Some(Value::String(id)) if is_name(id) => id.clone(),
-                    _ => format!("{}", index + 1),
-                };
-                if let Some(first) = ids.insert(id.clone(), line) {
-                    let span = entry.field("id").map_or(entry.place(), Node::place);
-                    own.push(mistake(format!("`{id}` is the id of another case, in line {first}"), span));
-                }
-                let own = own
-                    .into_iter()
-                    .map(|it| WrongCase { name: format!("{name}/{id}"), mistake: file.mistake(it) });
-                let before = wrong.len();
-                wrong.extend(own);
-                cases.extend(case.filter(|_| wrong.len() == before));
-            }
-        }
-        Some((_, place)) => mistakes.push(mistake("expected a list of cases", place)),
-        None => mistakes.push(mistake("`cases` is missing", root.place())),
-    }
-    let broken = !mistakes.is_empty();
-    let mut all: Vec<WrongCase> = mistakes.into_iter().map(wrong_file).collect();
-    all.extend(wrong);
-    // A suite whose frame is wrong is not used: its defaults may not be what was meant.
-    let suite = (!broken && !cases.is_empty()).then(|| Suite {
-        name: name.to_owned(),
-        path: path.to_owned(),
-        description,
-        cases,
-    });
-    (suite, all)
 }
 
 fn mistake(message: impl Into<String>, span: Span) -> Malformed {

@@ -3,7 +3,7 @@
 //! | step | module |
 //! |---|---|
 //! | who may be asked | [`model`], [`lock`], [`weights`], [`availability`] |
-//! | what is asked | [`case`](mod@case), [`template`], [`generate`], [`trial`], [`lint`](mod@lint) |
+//! | what is asked | [`case`](mod@case), [`dataset`], [`template`], [`generate`], [`trial`], [`lint`](mod@lint) |
 //! | who answers | [`backend`], [`scripted`] |
 //! | what came back, and when | [`response`] |
 //! | how it is judged | [`grade`] |
@@ -19,6 +19,7 @@ pub mod availability;
 pub mod backend;
 pub mod bless;
 pub mod case;
+pub mod dataset;
 pub mod diagnostic;
 mod explain;
 pub mod gate;

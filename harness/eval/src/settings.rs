@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::yaml::nearest;
 
 /// The variables that are read, with what they mean.
-pub const VARIABLES: [(&str, &str); 15] = [
+pub const VARIABLES: [(&str, &str); 17] = [
     ("PROOFMARK_MODELS", "the file of models; `models.yaml` unless set"),
     ("PROOFMARK_CASES", "the folder of cases; `cases` unless set"),
     ("PROOFMARK_GOLDEN", "the folder of goldens; `golden` beside the cases unless set"),
@@ -22,6 +22,11 @@ pub const VARIABLES: [(&str, &str); 15] = [
         "a whole number from 0: the seed of generated cases in place of each suite's own, for fresh ones",
     ),
     ("PROOFMARK_TAGS", "only cases with one of these tags, separated by commas"),
+    (
+        "PROOFMARK_SUITES",
+        "only these suites, or folders of them, separated by commas; also such as are left out unless named: `published/gsm8k`",
+    ),
+    ("PROOFMARK_LIMIT", "only the first so many documents of each data set"),
     ("PROOFMARK_ACCEPT_LICENSE", "terms that are accepted for fetching, separated by commas: `gemma`"),
     ("PROOFMARK_OFFLINE", "1: `cargo xtask fetch` uses no network"),
     (
@@ -61,6 +66,10 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// Only cases with one of these tags; all if empty.
     pub tags: Vec<String>,
+    /// Only these suites, or folders of them; all that are asked by default if empty.
+    pub suites: Vec<String>,
+    /// Only the first so many documents of each data set.
+    pub limit: Option<usize>,
     /// Whether fetching may use the network.
     pub offline: bool,
     /// Terms that are accepted for fetching.
@@ -120,6 +129,13 @@ impl Settings {
         if let Some(word) = found.get("PROOFMARK_DEVICE").filter(|it| !DEVICES.contains(&it.as_str())) {
             return Err(format!("PROOFMARK_DEVICE is one of {}, not `{word}`", DEVICES.join(", ")));
         }
+        let limit = match found.get("PROOFMARK_LIMIT").map(|it| (it, it.parse::<usize>())) {
+            None => None,
+            Some((_, Ok(limit))) if limit > 0 => Some(limit),
+            Some((word, _)) => {
+                return Err(format!("PROOFMARK_LIMIT is a whole number above 0, not `{word}`"));
+            }
+        };
         let gate = match found.get("PROOFMARK_GATE") {
             None => Gate::default(),
             Some(word) => Gate::named(word).ok_or_else(|| {
@@ -142,6 +158,8 @@ impl Settings {
             gate,
             resume: flag("PROOFMARK_RESUME")?,
             tags: words("PROOFMARK_TAGS"),
+            suites: words("PROOFMARK_SUITES"),
+            limit,
             offline: flag("PROOFMARK_OFFLINE")?,
             accepted: words("PROOFMARK_ACCEPT_LICENSE"),
         })

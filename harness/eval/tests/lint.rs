@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use eval::case;
+use eval::dataset::Selection;
 use eval::diagnostic::SourceFile;
 use eval::lint::{Lints, lint};
 use eval::model::Models;
@@ -24,7 +25,8 @@ fn rendered(lints: &Lints) -> Vec<String> {
 #[case(Some(20_261_126))]
 fn committed_cases_are_sound(#[case] seed: Option<u64>) {
     let models = Models::load(&root("models.yaml")).expect("models.yaml is sound");
-    let lints = lint(&case::load_seeded(&root("cases"), &models, seed));
+    let lints =
+        lint(&case::load_selected(&root("cases"), &models, &Selection { seed, ..Selection::default() }));
     assert_eq!(rendered(&lints), Vec::<String>::new());
 }
 

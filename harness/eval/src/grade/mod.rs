@@ -16,6 +16,7 @@ mod number;
 mod numeral;
 mod quantity;
 mod regex;
+pub mod task;
 pub mod written;
 
 use std::borrow::Cow;
@@ -88,7 +89,7 @@ pub struct Rubric {
 
 #[derive(Clone, Debug)]
 struct Weighted {
-    name: &'static str,
+    name: Cow<'static, str>,
     weight: f64,
     grader: Arc<dyn Grader>,
 }
@@ -124,6 +125,11 @@ trait Grader: fmt::Debug + Send + Sync {
     /// What has to be found out before a text can be judged; what comes back is in [`Evidence::found`], in order.
     fn inquiries(&self, _text: &str) -> Vec<Inquiry> {
         Vec::new()
+    }
+
+    /// The same as the continuations, for a task's document: each with the prompt that it follows.
+    fn scorings(&self) -> Option<&[task::Scoring]> {
+        None
     }
 }
 
@@ -201,7 +207,7 @@ impl Rubric {
             total += weight / largest;
             answer = answer.or(finding.answer);
             let reason = finding.reason;
-            parts.push(Part { name: (*name).to_owned(), weight: *weight, score: finding.score, reason });
+            parts.push(Part { name: name.to_string(), weight: *weight, score: finding.score, reason });
         }
         let reason = match &parts[..] {
             [only] => only.reason.clone(),
@@ -306,7 +312,7 @@ fn grader(
         }
     };
     let grader = grader.filter(|_| mistakes.len() == known)?;
-    Some((rank, Weighted { name, weight, grader }))
+    Some((rank, Weighted { name: name.into(), weight, grader }))
 }
 
 fn mistake(span: Span, message: impl Into<String>) -> Malformed {
