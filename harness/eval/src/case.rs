@@ -420,8 +420,8 @@ fn read_case(
         .as_ref()
         .or(defaults.models.as_ref())
         .map(|words| filter::check(words, models, entry.place(), mistakes));
-    let lint = written.lint.as_ref().or(defaults.lint.as_ref());
-    let target_in_prompt = lint.and_then(|it| it.target_in_prompt.clone());
+    let allowed = written.lint.as_ref().or(defaults.lint.as_ref());
+    let target_in_prompt = allowed.and_then(|it| it.target_in_prompt.clone());
     let variants = variants::expand(entry, &written, defaults, origin, mistakes);
     check_asked(&variants, known, entry, mistakes);
     if mistakes.len() > before {
