@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use eval::availability;
 use eval::backend::Backend;
-use eval::case::{self, WrongCase};
+use eval::case::{self, Loaded, WrongCase};
+use eval::dataset::Selection;
 use eval::diagnostic::Mistake;
 use eval::lock::Lock;
 use eval::machine::Machine;
@@ -37,15 +38,32 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&Arguments { filter: None, ..arguments }, tests.collect()).exit_code();
         }
     };
-    let loaded = case::load(&settings.cases, &models);
-    let plan = trial::expand(models, loaded.suites);
-    let available = availability::look(&plan.models, &lock, &Cache::from_env(), &supports);
-    let quality = Quality { plan, available, arguments, tags: settings.tags.clone() };
+    let cache = Cache::from_env();
+    let selection = Selection {
+        suites: settings.suites.clone(),
+        filter: arguments.filter.clone(),
+        cache: cache.clone(),
+        seed: settings.seed,
+    };
+    let Loaded { suites, wrong, unasked, missing } =
+        case::load_selected(&settings.cases, &models, &selection);
+    let plan = trial::expand(models, suites);
+    let available = availability::look(&plan.models, &lock, &cache, &supports);
+    let absent = unasked.into_iter().chain(missing.iter().map(|it| it.0.clone())).collect();
+    let quality = Quality {
+        plan,
+        available,
+        arguments,
+        tags: settings.tags.clone(),
+        limit: settings.limit,
+        missing,
+        absent,
+    };
     if quality.arguments.list {
-        let tests = quality.tests(&Arc::new(OnceLock::new()), &loaded.wrong);
+        let tests = quality.tests(&Arc::new(OnceLock::new()), &wrong);
         return libtest_mimic::run(&quality.arguments, tests).exit_code();
     }
-    quality.run(&settings, &loaded.wrong, threads)
+    quality.run(&settings, &wrong, threads)
 }
 
 struct Quality {
@@ -54,6 +72,12 @@ struct Quality {
     arguments: Arguments,
     /// Only cases with one of these; all if there is none.
     tags: Vec<String>,
+    /// Only the first so many documents of each data set.
+    limit: Option<usize>,
+    /// Suites whose data are not there, with what to do.
+    missing: Vec<(String, String)>,
+    /// Suites that are there, but not asked.
+    absent: Vec<String>,
 }
 
 impl Quality {
@@ -61,7 +85,7 @@ impl Quality {
     fn tests(&self, session: &Arc<OnceLock<Session>>, wrong: &[WrongCase]) -> Vec<libtest_mimic::Trial> {
         let mut tests = Vec::with_capacity(self.plan.trials.len());
         let mut last = None;
-        for (position, trial) in self.plan.trials.iter().enumerate().filter(|(_, it)| self.is_tagged(**it)) {
+        for (position, trial) in self.plan.trials.iter().enumerate().filter(|(_, it)| self.is_asked(**it)) {
             let model = self.plan.model(*trial);
             let first = last.replace(trial.model) != Some(trial.model);
             match &self.available[trial.model as usize] {
@@ -89,6 +113,11 @@ impl Quality {
             }
         }
         tests.extend(wrong.iter().map(|it| failing(it.name.clone(), rendered(&it.mistake))));
+        tests.extend(
+            self.missing
+                .iter()
+                .map(|(suite, reason)| ignored(format!("{suite}/every-document"), reason.clone())),
+        );
         tests
     }
 
@@ -98,8 +127,12 @@ impl Quality {
         filter.rsplit("::").next().is_some_and(|it| it == model.name) && filter != whole(model)
     }
 
-    /// Whether the tags leave a trial.
-    fn is_tagged(&self, trial: Trial) -> bool {
+    /// Whether the tags and the limit leave a trial.
+    fn is_asked(&self, trial: Trial) -> bool {
+        let beyond = self.limit.is_some_and(|it| self.plan.suite(trial).dataset && trial.case as usize >= it);
+        if beyond {
+            return false;
+        }
         self.tags.is_empty() || self.plan.case(trial).tags.iter().any(|it| self.tags.contains(it))
     }
 
@@ -110,13 +143,14 @@ impl Quality {
             && arguments.skip.is_empty()
             && !arguments.ignored
             && self.tags.is_empty()
+            && self.limit.is_none()
         {
             return (0..self.plan.trials.len()).collect();
         }
         let left = |name: String| !arguments.is_filtered_out(&ignored(name, String::new()));
         let chosen = |position: &usize| {
             let trial = self.plan.trials[*position];
-            if !self.is_tagged(trial) {
+            if !self.is_asked(trial) {
                 return false;
             }
             match &self.available[trial.model as usize] {
@@ -135,10 +169,10 @@ impl Quality {
         let options = Options {
             gate: settings.gate,
             golden: settings.golden.clone(),
-            partial: chosen.len() < self.plan.trials.len(),
+            partial: chosen.len() < self.plan.trials.len() || !settings.suites.is_empty(),
             resume: settings.resume,
             propose: std::env::var_os("CI").is_none(),
-            mistaken: wrong.iter().map(|it| it.name.clone()).collect(),
+            mistaken: wrong.iter().map(|it| &it.name).chain(&self.absent).cloned().collect(),
             run: new_run(settings, threads),
         };
         let store = match Store::open(&settings.store) {
@@ -237,6 +271,9 @@ fn new_run(settings: &Settings, threads: usize) -> NewRun {
         "cases": settings.cases,
         "golden": settings.golden,
         "tags": settings.tags,
+        "seed": settings.seed,
+        "suites": settings.suites,
+        "limit": settings.limit,
     });
     let git = std::process::Command::new("git")
         .arg("-C")

@@ -14,7 +14,7 @@ use crate::kernels::attention::{Attention, Place, Turns};
 use crate::kernels::cache::{BLOCK, Cache};
 #[cfg(feature = "cuda")]
 use crate::kernels::cuda;
-use crate::kernels::pack::Packed;
+use crate::kernels::pack::{Loading, Packed};
 use crate::kernels::rows;
 #[cfg(feature = "cuda")]
 use crate::ops::on_gpu;
@@ -532,9 +532,10 @@ impl Loader<'_> {
             return Ok(Linear::of_gpu(self.machine, matrix));
         }
         let Machine { pool, arena, .. } = &**self.machine;
+        let loading = Loading { pool, arena, dense: self.dense, read: &|| self.checkpoint.release() };
         let pack = |run: Run<'_>| match run {
-            Run::Rows(it) => Packed::new(pool, arena, it.format, it.columns, &it.rows, self.dense),
-            Run::Groups(it) => Packed::of_groups(pool, arena, it, self.dense),
+            Run::Rows(it) => Packed::new(loading, it.format, it.columns, &it.rows),
+            Run::Groups(it) => Packed::of_groups(loading, it),
         };
         let parts =
             self.checkpoint.runs(which)?.into_iter().map(pack).collect::<std::result::Result<_, _>>()?;

@@ -15,8 +15,8 @@ use eval::backend::Likelihood;
 
 use crate::blocks::{BLOCK, Blocks, Table};
 use crate::decoder::{Decoder, KeysValues, Step};
-use crate::kernels::Path;
 use crate::kernels::attention::Place;
+use crate::kernels::{Path, memory};
 use crate::ops::Device;
 use crate::sampler::{Logprobs, Sampler};
 use crate::spec::Spec;
@@ -112,6 +112,7 @@ impl Scheduler {
     pub(crate) fn start(decoder: Decoder, blocks: u32, cold: bool) -> Result<Self, String> {
         let (jobs, incoming) = mpsc::channel();
         let cache = decoder.keys_values(blocks as usize)?;
+        memory::keep_freed();
         let thread = std::thread::Builder::new().name("engine-scheduler".to_owned()).spawn(move || {
             let state = State {
                 blocks: Blocks::new(blocks),
@@ -153,6 +154,7 @@ impl Drop for Scheduler {
         if let Some(thread) = self.thread.take() {
             // A panic has reached the clients as events that never came.
             drop(thread.join());
+            memory::give_back();
         }
     }
 }

@@ -135,7 +135,7 @@ impl Step<'_> {
         let runs = runs(places, many);
         let output = Shared::new(output);
         let queries = &queries;
-        pool.ranges(runs.len() * parts, 1, &|range| {
+        pool.long_ranges(runs.len() * parts, &|range| {
             let mut scores = Vec::new();
             for item in range {
                 let (tokens, head) = (runs[item / parts].clone(), item % parts * together);

@@ -54,10 +54,14 @@ pub(crate) fn multiply(
     }
     let output = Shared::new(numbers);
     let at_once = path.rows_at_once();
-    pool.ranges(weights.rows.div_ceil(LANES), 1, &|tiles| {
-        path.run(Multiply { weights, bias, input, rows, tiles, output, stride, offset, at_once });
-    });
+    let tiles = weights.rows.div_ceil(LANES);
+    let some =
+        |tiles| path.run(Multiply { weights, bias, input, rows, tiles, output, stride, offset, at_once });
+    if rows < MANY { pool.ranges(tiles, 1, &some) } else { pool.long_ranges(tiles, &some) }
 }
+
+/// From so many rows on, a tile takes longer than threads do to share out the work.
+const MANY: usize = 16;
 
 struct Multiply<'m> {
     weights: &'m Packed,

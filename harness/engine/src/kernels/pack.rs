@@ -1,5 +1,7 @@
 //! Weights in tiles of sixteen rows, column by column: what sixteen lanes need next stands next.
 
+use std::ops::Range;
+
 use candle_core::quantized::GgmlDType;
 use half::{bf16, f16};
 
@@ -14,6 +16,33 @@ use super::unpack::{self, Block, Shape};
 /// Bytes of a tile's block of 32 columns, in half bytes and in bytes.
 const FOUR: usize = LANES * BLOCK / 2;
 const EIGHT: usize = LANES * BLOCK;
+
+/// Bytes of stored weights that are packed before their pages may go.
+const READ_AT_ONCE: usize = 16 << 20;
+
+/// What loading a matrix needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Loading<'p> {
+    pub(crate) pool: &'p Pool,
+    /// Where packed weights go.
+    pub(crate) arena: &'p Arena,
+    /// Turns quantized weights into `f32`, which computes without quantized activations.
+    pub(crate) dense: bool,
+    /// Is called whenever a part of the stored weights was read: a large matrix need not be in memory twice.
+    pub(crate) read: &'p dyn Fn(),
+}
+
+impl Loading<'_> {
+    /// Calls `work` with ranges that together are all tiles, each of so many bytes as it is stored.
+    fn tiles(&self, tiles: usize, bytes: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+        let at_once = (READ_AT_ONCE / bytes.max(1)).max(1);
+        for first in (0..tiles).step_by(at_once) {
+            let count = at_once.min(tiles - first);
+            self.pool.ranges(count, 1, &|range| work(first + range.start..first + range.end));
+            (self.read)();
+        }
+    }
+}
 
 /// A matrix `[rows, columns]`, to multiply activations by.
 pub(crate) struct Packed {
@@ -83,19 +112,17 @@ impl SharedFactors {
 }
 
 impl Packed {
-    /// Packs rows as they are stored; `dense` turns quantized ones into `f32`, which computes without quantized
-    /// activations.
+    /// Packs rows as they are stored.
     ///
     /// # Errors
     /// In words, if the format cannot be packed or a row has another length.
     pub(crate) fn new(
-        pool: &Pool,
-        arena: &Arena,
+        loading: Loading<'_>,
         format: GgmlDType,
         columns: usize,
         rows: &[&[u8]],
-        dense: bool,
     ) -> Result<Self, String> {
+        let arena = loading.arena;
         let length = columns / format.block_size() * format.type_size();
         if columns == 0 || !columns.is_multiple_of(format.block_size()) {
             return Err(format!("rows of {columns} columns cannot be stored as {format:?}"));
@@ -107,48 +134,44 @@ impl Packed {
         let tiles = match (format, unpack::shape(format)) {
             (GgmlDType::F32, _) => {
                 let mut tiles = arena.zeros(count)?;
-                dense_tiles(pool, rows, columns, &mut tiles, |row, column| {
+                dense_tiles(loading, rows, columns, &mut tiles, |row, column| {
                     f32::from_le_bytes(row[4 * column..4 * column + 4].try_into().expect("four bytes"))
                 });
                 Tiles::F32(tiles)
             }
             (GgmlDType::F16, _) => {
                 let mut tiles = arena.zeros(count)?;
-                dense_tiles(pool, rows, columns, &mut tiles, |row, column| {
+                dense_tiles(loading, rows, columns, &mut tiles, |row, column| {
                     f16::from_le_bytes([row[2 * column], row[2 * column + 1]])
                 });
                 Tiles::F16(tiles)
             }
             (GgmlDType::BF16, _) => {
                 let mut tiles = arena.zeros(count)?;
-                dense_tiles(pool, rows, columns, &mut tiles, |row, column| {
+                dense_tiles(loading, rows, columns, &mut tiles, |row, column| {
                     bf16::from_le_bytes([row[2 * column], row[2 * column + 1]])
                 });
                 Tiles::Bf16(tiles)
             }
             (_, Some(shape)) => {
                 let block = |row: usize, index| unpack::block(format, rows[row], index);
-                quantized_tiles(pool, arena, shape, [rows.len(), columns], dense, block)?
+                quantized_tiles(loading, shape, [rows.len(), columns], LANES * length, block)?
             }
             (_, None) => return Err(format!("weights stored as {format:?} are not supported")),
         };
         Ok(Self { rows: rows.len(), columns, tiles, order: None })
     }
 
-    /// Packs AWQ's and GPTQ's weights; `dense` as in [`Self::new`].
+    /// Packs AWQ's and GPTQ's weights.
     ///
     /// # Errors
     /// In words, if there is no memory for it.
-    pub(crate) fn of_groups(
-        pool: &Pool,
-        arena: &Arena,
-        mut groups: Groups<'_>,
-        dense: bool,
-    ) -> Result<Self, String> {
-        groups.turn(pool);
+    pub(crate) fn of_groups(loading: Loading<'_>, mut groups: Groups<'_>) -> Result<Self, String> {
+        groups.turn(loading.pool);
         let (rows, columns) = (groups.rows(), groups.columns());
         let block = |row, index| groups.block(row, index);
-        let tiles = quantized_tiles(pool, arena, groups.shape(), [rows, columns], dense, block)?;
+        // All tiles at once: what a page holds is of many of them.
+        let tiles = quantized_tiles(loading, groups.shape(), [rows, columns], 0, block)?;
         Ok(Self { rows, columns, tiles, order: groups.order().map(<[u32]>::to_vec) })
     }
 
@@ -214,22 +237,21 @@ fn bytes_of_shape(shape: Shape, rows: usize, columns: usize, dense: bool) -> usi
     weights / (1 + usize::from(shape.four)) + weights / BLOCK * kinds * parts * factor
 }
 
-/// Tiles of rows that are blocks: as they are, or as the numbers that they mean.
+/// Tiles of rows that are blocks: as they are, or as the numbers that they mean. `bytes` as for [`Loading::tiles`].
 fn quantized_tiles(
-    pool: &Pool,
-    arena: &Arena,
+    loading: Loading<'_>,
     shape: Shape,
     [rows, columns]: [usize; 2],
-    dense: bool,
+    bytes: usize,
     block: impl Fn(usize, usize) -> Block + Sync,
 ) -> Result<Tiles, String> {
-    if !dense {
-        return Ok(Tiles::Blocks(Blocks::new(pool, arena, shape, [rows, columns], block)?));
+    if !loading.dense {
+        return Ok(Tiles::Blocks(Blocks::new(loading, shape, [rows, columns], bytes, block)?));
     }
-    let mut tiles = arena.zeros(rows.next_multiple_of(LANES) * columns)?;
+    let mut tiles = loading.arena.zeros(rows.next_multiple_of(LANES) * columns)?;
     let shared = Shared::new(&mut tiles);
-    pool.ranges(rows, 16, &|range| {
-        for row in range {
+    loading.tiles(rows.div_ceil(LANES), bytes, &|range| {
+        for row in range.start * LANES..rows.min(range.end * LANES) {
             for index in 0..columns / BLOCK {
                 let block = block(row, index);
                 let to = row / LANES * LANES * columns + index * BLOCK * LANES + row % LANES;
@@ -244,14 +266,15 @@ fn quantized_tiles(
 }
 
 fn dense_tiles<T: Send + Sync>(
-    pool: &Pool,
+    loading: Loading<'_>,
     rows: &[&[u8]],
     columns: usize,
     tiles: &mut [T],
     read: impl Fn(&[u8], usize) -> T + Sync,
 ) {
     let shared = Shared::new(tiles);
-    pool.ranges(rows.len().div_ceil(LANES), 1, &|range| {
+    let bytes = rows.first().map_or(0, |row| LANES * row.len());
+    loading.tiles(rows.len().div_ceil(LANES), bytes, &|range| {
         for tile in range {
             for column in 0..columns {
                 for (lane, row) in rows[tile * LANES..].iter().take(LANES).enumerate() {
@@ -277,15 +300,16 @@ impl Blocks {
         reason = "half bytes are counted from the lowest; bytes keep their bits"
     )]
     fn new(
-        pool: &Pool,
-        arena: &Arena,
+        loading: Loading<'_>,
         shape: Shape,
         [rows, columns]: [usize; 2],
+        bytes: usize,
         block: impl Fn(usize, usize) -> Block + Sync,
     ) -> Result<Self, String> {
         let (tiles, blocks) = (rows.div_ceil(LANES), columns / BLOCK);
         let size = if shape.four { FOUR } else { EIGHT };
         let parts = if shape.halves { 2 } else { 1 };
+        let arena = loading.arena;
         let factors = || Factors::new(arena, tiles * blocks * parts * LANES, shape.products);
         let mut new = Self {
             shape,
@@ -296,7 +320,7 @@ impl Blocks {
         let q = Shared::new(&mut new.q);
         let scales = new.scales.shared();
         let minima = new.minima.as_mut().map(Factors::shared);
-        pool.ranges(tiles, 1, &|range| {
+        loading.tiles(tiles, bytes, &|range| {
             // All rows of a tile at once: AWQ and GPTQ store them side by side.
             for (tile, index) in range.flat_map(|tile| (0..blocks).map(move |index| (tile, index))) {
                 let at = tile * blocks + index;

@@ -132,8 +132,23 @@ impl Pool {
 
     /// Calls `work` with ranges that together are `0..items`, each of about `grain` items or more.
     pub(crate) fn ranges(&self, items: usize, grain: usize, work: &(dyn Fn(std::ops::Range<usize>) + Sync)) {
+        self.split(items, grain, 4, work);
+    }
+
+    /// The same, for items that take long: the last to be done are fewer.
+    pub(crate) fn long_ranges(&self, items: usize, work: &(dyn Fn(std::ops::Range<usize>) + Sync)) {
+        self.split(items, 1, 16, work);
+    }
+
+    fn split(
+        &self,
+        items: usize,
+        grain: usize,
+        parts: usize,
+        work: &(dyn Fn(std::ops::Range<usize>) + Sync),
+    ) {
         // More parts than threads, so that a thread that is held up holds up little.
-        let parts = (items / grain.max(1)).clamp(1, 4 * self.threads()).min(items.max(1));
+        let parts = (items / grain.max(1)).clamp(1, parts * self.threads()).min(items.max(1));
         self.run(parts, &|part| work(part * items / parts..(part + 1) * items / parts));
     }
 }

@@ -10,7 +10,7 @@ use super::attention::{Attention, Place, Turns, attend};
 use super::cache::{BLOCK, Cache};
 use super::matmul::{Input, Output, multiply};
 use super::memory::Arena;
-use super::pack::Packed;
+use super::pack::{Loading, Packed};
 use super::pool::Pool;
 use super::rows::{Norm, Quantized, activate};
 use crate::spec::Activation;
@@ -41,7 +41,8 @@ fn stored(format: GgmlDType, rows: usize, columns: usize) -> (Vec<u8>, Vec<f32>)
 
 fn pack(pool: &Pool, format: GgmlDType, rows: usize, columns: usize, bytes: &[u8], dense: bool) -> Packed {
     let rows: Vec<&[u8]> = bytes.chunks_exact(bytes.len() / rows).collect();
-    Packed::new(pool, &Arena::default(), format, columns, &rows, dense).unwrap()
+    let loading = Loading { pool, arena: &Arena::default(), dense, read: &|| {} };
+    Packed::new(loading, format, columns, &rows).unwrap()
 }
 
 fn product(path: Path, pool: &Pool, weights: &Packed, bias: Option<&[f32]>, input: &[f32]) -> Vec<f32> {
@@ -137,7 +138,8 @@ fn extreme_weights_and_activations_do_not_overflow() {
                 block[2..4].copy_from_slice(&half::f16::ONE.to_le_bytes());
             }
             let row = [&block[..], &block[..]].concat();
-            let packed = Packed::new(&pool, &Arena::default(), format, 64, &[&row[..]; 16], false).unwrap();
+            let loading = Loading { pool: &pool, arena: &Arena::default(), dense: false, read: &|| {} };
+            let packed = Packed::new(loading, format, 64, &[&row[..]; 16]).unwrap();
             let mut weights = [0.0; 64];
             packed.row(0, &mut weights);
             for sign in [1.0, -1.0] {

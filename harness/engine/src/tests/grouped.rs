@@ -12,7 +12,7 @@ use crate::checkpoint::Checkpoint;
 use crate::decoder::Decoder;
 use crate::kernels::grouped::{Grouped, Groups, Packing, Parts};
 use crate::kernels::memory::Arena;
-use crate::kernels::pack::Packed;
+use crate::kernels::pack::{Loading, Packed};
 use crate::kernels::pool::Pool;
 
 /// A matrix as its quantizer has it.
@@ -178,7 +178,8 @@ proptest! {
                 let mut groups = Groups::new(read(), (0..matrix.rows).rev());
                 prop_assert!(groups.join(Groups::new(read(), 3..5)).is_ok());
                 prop_assert_eq!(groups.order().is_some(), !matrix.group_of.is_sorted(), "{:?}", packing);
-                let packed = Packed::of_groups(&pool, &Arena::default(), groups, dense).unwrap();
+                let loading = Loading { pool: &pool, arena: &Arena::default(), dense, read: &|| {} };
+                let packed = Packed::of_groups(loading, groups).unwrap();
                 prop_assert_eq!((packed.rows(), packed.is_quantized()), (rows.len(), !dense));
                 let mut found = vec![0.0; matrix.columns];
                 for (index, row) in rows.iter().enumerate() {

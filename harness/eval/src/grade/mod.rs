@@ -9,12 +9,14 @@ mod exact;
 mod form;
 mod inquiry;
 mod json;
+mod leak;
 mod length;
 mod letter;
 mod number;
 mod numeral;
 mod quantity;
 mod regex;
+pub mod task;
 pub mod written;
 
 use std::borrow::Cow;
@@ -87,7 +89,7 @@ pub struct Rubric {
 
 #[derive(Clone, Debug)]
 struct Weighted {
-    name: &'static str,
+    name: Cow<'static, str>,
     weight: f64,
     grader: Arc<dyn Grader>,
 }
@@ -108,6 +110,13 @@ trait Grader: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The target that a prompt gives away, if it does.
+    ///
+    /// Unless a grader has a rule of its own: the first of its targets that stands in the prompt as whole words.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        self.targets().into_iter().find(|it| leak::gives_away(prompt, it))
+    }
+
     /// The texts to be scored, for a grader that goes by likelihood.
     fn continuations(&self) -> Option<Vec<String>> {
         None
@@ -116,6 +125,11 @@ trait Grader: fmt::Debug + Send + Sync {
     /// What has to be found out before a text can be judged; what comes back is in [`Evidence::found`], in order.
     fn inquiries(&self, _text: &str) -> Vec<Inquiry> {
         Vec::new()
+    }
+
+    /// The same as the continuations, for a task's document: each with the prompt that it follows.
+    fn scorings(&self) -> Option<&[task::Scoring]> {
+        None
     }
 }
 
@@ -193,7 +207,7 @@ impl Rubric {
             total += weight / largest;
             answer = answer.or(finding.answer);
             let reason = finding.reason;
-            parts.push(Part { name: (*name).to_owned(), weight: *weight, score: finding.score, reason });
+            parts.push(Part { name: name.to_string(), weight: *weight, score: finding.score, reason });
         }
         let reason = match &parts[..] {
             [only] => only.reason.clone(),
@@ -240,6 +254,11 @@ impl Rubric {
     /// the letter and the text of the right option.
     pub fn targets(&self) -> Vec<String> {
         self.graders.iter().flat_map(|it| it.grader.targets()).collect()
+    }
+
+    /// The target that a prompt gives away, if it does; each grader defines when.
+    pub fn leak(&self, prompt: &str) -> Option<String> {
+        self.graders.iter().find_map(|it| it.grader.leak(prompt))
     }
 }
 
@@ -293,7 +312,7 @@ fn grader(
         }
     };
     let grader = grader.filter(|_| mistakes.len() == known)?;
-    Some((rank, Weighted { name, weight, grader }))
+    Some((rank, Weighted { name: name.into(), weight, grader }))
 }
 
 fn mistake(span: Span, message: impl Into<String>) -> Malformed {

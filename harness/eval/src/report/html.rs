@@ -151,6 +151,7 @@ fn results(out: &mut String, report: &Report) {
         table(out, &tables::topics(model), &plots);
         out.push_str("</details>\n");
     }
+    super::heat::html(out, &super::heat::maps(report));
     let _ = writeln!(out, "<h2 id=\"speed\">Speed</h2>\n<p class=\"note\">{}</p>", escaped(&speed.note));
     out.push_str("<div class=\"plots\">\n");
     let what = "Mark: median. Box: middle half of the trials. Line: 10th to 90th percentile.";

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | rows to numbers | `build` |
 //! | numbers to words: who wins, by how much, how sure | `verdict` |
-//! | numbers to cells, the same in every format | `tables`, `text` |
+//! | numbers to cells, the same in every format | `tables`, `heat`, `text` |
 //! | the formats | `terminal`, `markdown`, `html` with `svg`; JSON is [`Report`] itself |
 
 mod build;
+mod heat;
 mod html;
 mod markdown;
 mod svg;

@@ -33,6 +33,7 @@ pub(super) fn write(report: &Report) -> String {
         for model in &report.models {
             table(&mut out, &tables::topics(model));
         }
+        super::heat::terminal(&mut out, &super::heat::maps(report));
     }
     let skipped = report.skipped.iter();
     let skipped: Vec<String> = skipped

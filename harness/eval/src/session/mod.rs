@@ -10,6 +10,7 @@ use crate::diagnostic::Mistake;
 use crate::explain;
 use crate::gate::{Gate, Ruling, Standing};
 use crate::golden::{self, Digests, Entry, Golden, short};
+use crate::grade::task::Scoring;
 use crate::grade::{Evidence, Examiner, Found, Judgement, Rubric, Unanswered};
 pub use crate::pool::Open;
 use crate::pool::{Failure, Opened, Pool};
@@ -343,8 +344,8 @@ impl Session {
             stored
         } else {
             let asked = opened.load().and_then(|()| {
-                let request = self.request(trial, prompt.template.is_some());
-                response::ask(&*opened.backend, &request)
+                let requests = self.requests(trial, prompt.template.is_some());
+                response::ask_all(&*opened.backend, &requests)
             });
             match asked {
                 Ok(response) => (response, Vec::new()),
@@ -375,11 +376,19 @@ impl Session {
         inquiries.iter().map(|it| self.examiner.examine(it)).collect()
     }
 
-    fn request(&self, trial: Trial, templated: bool) -> Request {
+    /// What is asked: one request, or several where continuations follow prompts of their own.
+    fn requests(&self, trial: Trial, templated: bool) -> Vec<Request> {
         let case = self.plan.case(trial);
         let variant = self.plan.variant(trial);
         let messages = variant.messages.clone();
-        match variant.rubric.continuations() {
+        if let Some(scorings) = variant.rubric.scorings() {
+            let request = |it: &Scoring| {
+                let messages = it.prompt.clone().unwrap_or_else(|| messages.clone());
+                Request::Score(Score { messages, continuations: it.continuations.clone() })
+            };
+            return scorings.iter().map(request).collect();
+        }
+        vec![match variant.rubric.continuations() {
             Some(continuations) => {
                 // A turn begins anew; in plain text a word follows a space, as lm-evaluation-harness has it.
                 let delimiter = if templated { "" } else { " " };
@@ -394,7 +403,7 @@ impl Session {
                 ignore_eos: false,
                 logprobs: case.logprobs,
             }),
-        }
+        }]
     }
 
     /// The digest of everything that an answer and its grade depend on.
@@ -442,6 +451,7 @@ impl Session {
         if ruling != Ruling::Undecided
             && let Some(entry) = entry_of(row)
         {
+            let entry = if self.plan.suite(trial).dataset { entry.without_texts() } else { entry };
             ledger.entries.entry((trial.model, trial.suite)).or_default().push(entry);
         }
     }
