@@ -155,7 +155,7 @@ impl Grader for Choice {
         Ok(if found == wanted {
             Finding::right(format!("{what} {found}"), answer)
         } else {
-            Finding { score: 0.0, reason: format!("wanted {wanted}, {what} {found}"), answer }
+            Finding::new(0.0, format!("wanted {wanted}, {what} {found}"), answer)
         })
     }
 
@@ -179,6 +179,13 @@ impl Grader for Choice {
     fn targets(&self) -> Vec<String> {
         let letter = (self.by == By::Letter).then(|| self.answer.to_string());
         letter.into_iter().chain(self.text().map(str::to_owned)).collect()
+    }
+
+    /// The prompt holds the text of the right option and that of no other: where it lists them, it gives nothing away.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        let given = |text: &str| super::leak::gives_away(prompt, text);
+        let others = self.options.iter().filter(|it| it.0 != self.answer);
+        self.text().filter(|it| given(it) && !others.clone().any(|it| given(&it.1))).map(str::to_owned)
     }
 
     fn continuations(&self) -> Option<Vec<String>> {

@@ -262,7 +262,7 @@ impl Grader for Code {
             Judged::Caught { caught, of } => caught as f64 / of.max(1) as f64,
             Judged::Broken => return Err(verdict.reason.clone()),
         };
-        Ok(Finding { score, reason: cut(&verdict.reason, 300).into_owned(), answer })
+        Ok(Finding { score, reason: cut(&verdict.reason, 300).into_owned(), answer, metrics: Vec::new() })
     }
 
     fn wanted(&self) -> String {
@@ -332,6 +332,7 @@ impl Examiner for Contained {
     fn examine(&self, inquiry: &Inquiry) -> Result<Found, Unanswered> {
         match inquiry {
             Inquiry::Run(question) => Self::run(question).map(Found::Run),
+            Inquiry::Ask { .. } | Inquiry::Read { .. } => super::Nowhere.examine(inquiry),
         }
     }
 }

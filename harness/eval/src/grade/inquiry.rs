@@ -6,11 +6,41 @@
 use sandbox::judge::{Candidate, Task, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::backend::{Likelihood, Message, Sampling};
+
 /// What a grader wants to know of a response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Inquiry {
+    /// What another model says to messages.
+    Ask {
+        /// Its name in `models.yaml`.
+        model: String,
+        /// The conversation so far.
+        messages: Vec<Message>,
+        /// How its tokens are chosen.
+        sampling: Sampling,
+        /// The most tokens that it may say.
+        max_tokens: u32,
+    },
+    /// How likely another model finds a text, read alone from its beginning.
+    Read {
+        /// Its name in `models.yaml`.
+        model: String,
+        /// The text.
+        text: String,
+    },
     /// What a program does.
     Run(Box<Question>),
+}
+
+impl Inquiry {
+    /// The other model that is asked, by its name in `models.yaml`; `None` where none is.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            Self::Ask { model, .. } | Self::Read { model, .. } => Some(model),
+            Self::Run(_) => None,
+        }
+    }
 }
 
 /// A program that is to be judged, and by what.
@@ -25,6 +55,10 @@ pub struct Question {
 /// What was found out: the answer to the [`Inquiry`] of the same name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Found {
+    /// What the other model said: the answer to [`Inquiry::Ask`].
+    Said(String),
+    /// How likely it finds the text: the answer to [`Inquiry::Read`].
+    Read(Likelihood),
     /// What a program did.
     Run(Verdict),
 }

@@ -119,11 +119,7 @@ impl Grader for Number {
         Ok(if self.accepts(numeral) {
             Finding::right(format!("found {found}"), Some(answer))
         } else {
-            Finding {
-                score: 0.0,
-                reason: format!("wanted {}{}, found {found}", self.written, self.within),
-                answer: Some(answer),
-            }
+            Finding::new(0.0, format!("wanted {}{}, found {found}", self.written, self.within), Some(answer))
         })
     }
 
@@ -142,6 +138,14 @@ impl Grader for Number {
     fn targets(&self) -> Vec<String> {
         vec![self.written.clone()]
     }
+
+    /// The prompt holds the value itself, as a number in the sense of [`Numeral`], whatever the tolerance. Whole
+    /// numbers of one digit are in most prompts, and give nothing away.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        let digit = self.written.len() == 1;
+        let equal = |it: Piece| it.numeral.is_some_and(|it| it.quantity.equals(self.value.quantity));
+        (!digit && pieces(prompt).any(equal)).then(|| self.written.clone())
+    }
 }
 
 static CUE: LazyLock<regex::Regex> = LazyLock::new(|| {
@@ -157,7 +161,7 @@ static CALCULATION: LazyLock<regex::Regex> = LazyLock::new(|| {
 });
 
 /// The final number of a text: how it is written and what it is.
-fn last_number(text: &str) -> Option<(&str, Numeral)> {
+pub(super) fn last_number(text: &str) -> Option<(&str, Numeral)> {
     let of = |text, piece: Piece| {
         let Piece { start, end, numeral } = piece;
         numeral.map(|it| (text_of(text, start, end), it))

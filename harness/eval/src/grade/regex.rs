@@ -91,11 +91,9 @@ impl Grader for Regex {
             (Some(wanted), Some(found)) if wanted == found => {
                 Finding::right(format!("found `{}`", cut(found, 60)), answer)
             }
-            (Some(wanted), Some(found)) => Finding {
-                score: 0.0,
-                reason: format!("wanted `{}`, found `{}`", cut(wanted, 60), cut(found, 60)),
-                answer,
-            },
+            (Some(wanted), Some(found)) => {
+                Finding::new(0.0, format!("wanted `{}`, found `{}`", cut(wanted, 60), cut(found, 60)), answer)
+            }
             (Some(_), None) => Finding::wrong(format!("group {} is not in the last match", self.group)),
         })
     }
@@ -117,5 +115,13 @@ impl Grader for Regex {
 
     fn targets(&self) -> Vec<String> {
         self.equals.iter().cloned().collect()
+    }
+
+    /// The prompt holds the text that is wanted, and the pattern finds no other in it: between several one has to choose.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        let found = self.pattern.captures_iter(prompt).filter_map(|it| it.get(self.group));
+        let wanted = self.equals.as_ref().filter(|it| super::leak::gives_away(prompt, it))?;
+        let several = found.into_iter().any(|it| it.as_str() != wanted);
+        (!several).then(|| wanted.clone())
     }
 }

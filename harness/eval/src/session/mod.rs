@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::backend::{BackendError, Generate, Prompt, Request, Score};
+use crate::backend::{BackendError, Generate, Message, Prompt, Request, Score};
 use crate::diagnostic::Mistake;
 use crate::explain;
 use crate::gate::{Gate, Ruling, Standing};
 use crate::golden::{self, Digests, Entry, Golden, short};
+use crate::grade::task::Scoring;
 use crate::grade::{Evidence, Examiner, Found, Judgement, Rubric, Unanswered};
 pub use crate::pool::Open;
 use crate::pool::{Failure, Opened, Pool};
@@ -19,7 +20,11 @@ use crate::trial::{Plan, Trial};
 use crate::weights::{Weights, sha256_of_text};
 pub use summary::Summary;
 
+mod consult;
 mod summary;
+mod verdict;
+
+use consult::Consulted;
 
 /// Whether a model can be asked here.
 #[derive(Clone, Debug)]
@@ -74,8 +79,11 @@ pub struct Session {
     goldens: HashMap<(u32, u32), Golden>,
     unreadable: HashSet<(u32, u32)>,
     pool: Pool,
+    consulted: Consulted,
     examiner: Box<dyn Examiner>,
     ledger: Mutex<Ledger>,
+    /// A trial is done.
+    ended: Condvar,
     store_broke: OnceLock<(String, String)>,
 }
 
@@ -92,7 +100,9 @@ struct Ledger {
 /// What came of a model's trials.
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    scores: Vec<f64>,
+    scored: Vec<verdict::Scored>,
+    /// Trials that were run, whatever came of them.
+    done: usize,
     unscored: usize,
     errored: usize,
     skipped: usize,
@@ -182,9 +192,11 @@ impl Session {
             }
         }
         let session = Self {
-            pool: Pool::new(&counts, open),
+            pool: Pool::new(&counts, &plan.asked_by_graders(chosen), open),
+            consulted: Consulted::default(),
             examiner,
             ledger: Mutex::new(Ledger { models, tallies, ..Ledger::default() }),
+            ended: Condvar::new(),
             store_broke: OnceLock::new(),
             _alive: alive,
             plan,
@@ -229,6 +241,8 @@ impl Session {
                 drop(self.store_broke.set((error.to_string(), name)));
             }
         }
+        lock(&self.ledger).tallies[model].done += 1;
+        self.ended.notify_all();
         told
     }
 
@@ -245,14 +259,15 @@ impl Session {
             key: None,
             outcome: Outcome::Skipped(String::new()),
             threshold: case.threshold,
-            greedy: case.sampling.is_greedy(),
+            greedy: self.plan.drawn(trial).sampling.is_greedy(),
+            sampling: self.plan.sampling(trial),
             standing: String::new(),
             golden: None,
             passed: false,
             prompt: None,
             response: None,
             found: Vec::new(),
-            case_digest: case.digest(variant),
+            case_digest: self.plan.digest(trial),
             prompt_digest: variant.prompt_digest(),
             template: None,
             numerics: None,
@@ -343,8 +358,8 @@ impl Session {
             stored
         } else {
             let asked = opened.load().and_then(|()| {
-                let request = self.request(trial, prompt.template.is_some());
-                response::ask(&*opened.backend, &request)
+                let requests = self.requests(trial, prompt.template.is_some());
+                response::ask_all(&*opened.backend, &requests)
             });
             match asked {
                 Ok(response) => (response, Vec::new()),
@@ -352,14 +367,15 @@ impl Session {
             }
         };
         let response = row.response.insert(response);
-        row.found = match self.find_out(&variant.rubric, &response.text, found) {
+        let text =
+            if variant.rubric.reads_prompt() { plain(&variant.messages) } else { response.text.clone() };
+        row.found = match self.find_out(&variant.rubric, &text, found, &row.name) {
             Ok(found) => found,
             Err(Unanswered::Skipped(reason)) => return Outcome::Skipped(reason),
             Err(Unanswered::Errored(reason)) => return Outcome::Errored(reason),
             Err(Unanswered::Unscored(reason)) => return Outcome::Unscored(reason),
         };
-        let evidence =
-            Evidence { text: &response.text, likelihoods: &response.likelihoods, found: &row.found };
+        let evidence = Evidence { text: &text, likelihoods: &response.likelihoods, found: &row.found };
         match variant.rubric.grade(&evidence) {
             Judgement::Scored(grade) => Outcome::Scored(grade),
             Judgement::Unscored(reason) => Outcome::Unscored(reason),
@@ -367,19 +383,36 @@ impl Session {
     }
 
     /// What graders have to know beside a response's text, unless it is known of the run that is taken up again.
-    fn find_out(&self, rubric: &Rubric, text: &str, known: Vec<Found>) -> Result<Vec<Found>, Unanswered> {
+    fn find_out(
+        &self,
+        rubric: &Rubric,
+        text: &str,
+        known: Vec<Found>,
+        trial: &str,
+    ) -> Result<Vec<Found>, Unanswered> {
         let inquiries = rubric.inquiries(text);
         if known.len() == inquiries.len() {
             return Ok(known);
         }
-        inquiries.iter().map(|it| self.examiner.examine(it)).collect()
+        inquiries.iter().map(|it| self.examine(it, trial)).collect()
     }
 
-    fn request(&self, trial: Trial, templated: bool) -> Request {
+    /// What is asked: one request, or several where continuations follow prompts of their own.
+    fn requests(&self, trial: Trial, templated: bool) -> Vec<Request> {
         let case = self.plan.case(trial);
         let variant = self.plan.variant(trial);
         let messages = variant.messages.clone();
-        match variant.rubric.continuations() {
+        if variant.rubric.reads_prompt() {
+            return vec![Request::Read(plain(&messages))];
+        }
+        if let Some(scorings) = variant.rubric.scorings() {
+            let request = |it: &Scoring| {
+                let messages = it.prompt.clone().unwrap_or_else(|| messages.clone());
+                Request::Score(Score { messages, continuations: it.continuations.clone() })
+            };
+            return scorings.iter().map(request).collect();
+        }
+        vec![match variant.rubric.continuations() {
             Some(continuations) => {
                 // A turn begins anew; in plain text a word follows a space, as lm-evaluation-harness has it.
                 let delimiter = if templated { "" } else { " " };
@@ -394,7 +427,7 @@ impl Session {
                 ignore_eos: false,
                 logprobs: case.logprobs,
             }),
-        }
+        }]
     }
 
     /// The digest of everything that an answer and its grade depend on.
@@ -410,7 +443,7 @@ impl Session {
             "{name}\n{}\n{}\n{asked}\n{}\nseed {}{logprobs}",
             opened.sha256,
             opened.backend.numerics(),
-            case.digest(variant),
+            self.plan.digest(trial),
             self.plan.sampling(trial).seed,
         ))
     }
@@ -431,7 +464,13 @@ impl Session {
         let mut ledger = lock(&self.ledger);
         let tally = &mut ledger.tallies[trial.model as usize];
         match &row.outcome {
-            Outcome::Scored(grade) => tally.scores.push(grade.score),
+            Outcome::Scored(grade) => tally.scored.push(verdict::Scored {
+                position: row.position,
+                suite: row.suite.clone(),
+                cluster: row.cluster.clone(),
+                score: grade.score,
+                golden: row.golden,
+            }),
             Outcome::Unscored(_) => tally.unscored += 1,
             Outcome::Errored(_) => tally.errored += 1,
             Outcome::Skipped(_) => tally.skipped += 1,
@@ -442,6 +481,7 @@ impl Session {
         if ruling != Ruling::Undecided
             && let Some(entry) = entry_of(row)
         {
+            let entry = if self.plan.suite(trial).dataset { entry.without_texts() } else { entry };
             ledger.entries.entry((trial.model, trial.suite)).or_default().push(entry);
         }
     }
@@ -521,6 +561,11 @@ fn digests_of(row: &TrialRow) -> Digests {
         template: row.template.as_deref().map_or_else(|| "none".to_owned(), short),
         response: short(&sha256_of_text(row.response.as_ref().map_or("", text_of))),
     }
+}
+
+/// The text that a model without a chat template reads.
+fn plain(messages: &[Message]) -> String {
+    messages.iter().map(|it| it.content.as_str()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// What a golden keeps of a response.
