@@ -102,7 +102,10 @@ fn a_report_has_four_formats() {
 #[test]
 fn runs_models_and_reports_are_compared() {
     let place = Place::many(40);
-    place.xtask(&["compare", "1", "2"]).refused().says("run `cargo test --test quality`, or set PROOFMARK_STORE");
+    place
+        .xtask(&["compare", "1", "2"])
+        .refused()
+        .says("run `cargo test --test quality`, or set PROOFMARK_STORE");
     place.run(&[]).passed();
     place.run(&[]).passed();
     let ended = |arguments: &[&str]| place.xtask(&[&["compare"], arguments].concat());
@@ -123,7 +126,9 @@ fn runs_models_and_reports_are_compared() {
     let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON and nothing else");
     assert_eq!(json["comparisons"][0]["analysis"]["verdict"], "regressed");
     ended(&["1", "9"]).refused().says("there is no run 9; the newest are 3, 2, 1");
-    ended(&["1", "none"]).refused().says("`none` is no file, no number of a run, and no model that a stored run asked");
+    ended(&["1", "none"])
+        .refused()
+        .says("`none` is no file, no number of a run, and no model that a stored run asked");
     ended(&["1", "2:none"]).refused().says("run 2 did not ask `none`; it asked tiny");
     ended(&["1", "new.json"]).refused().says("there is no file new.json");
     ended(&["1", "2", "--margin", "5"]).refused().says("five points are 0.05");

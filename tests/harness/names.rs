@@ -77,12 +77,10 @@ fn what_is_skipped_is_not_run() {
     let ran =
         place.run(&["--skip", "matrix", "--skip", "warm", "--skip", "tiny-2"]).passed().says("partial:");
     let names: Vec<String> = ran.outcomes().into_keys().collect();
-    assert_eq!(names, [
-            "every-case::absent",
-            "sums/carry/plain::tiny",
-            "verdict::tiny",
-            "words/echo/plain::tiny"
-        ]);
+    assert_eq!(
+        names,
+        ["every-case::absent", "sums/carry/plain::tiny", "verdict::tiny", "words/echo/plain::tiny"]
+    );
     assert_eq!(place.totals(), [2, 0, 0, 8]);
 }
 
@@ -126,13 +124,16 @@ fn threads_change_nothing() {
 fn tags_select_cases() {
     let ran = place().run_with("PROOFMARK_TAGS", "easy, unused", &[]).passed().says("partial:");
     let names: Vec<String> = ran.outcomes().into_keys().collect();
-    assert_eq!(names, [
+    assert_eq!(
+        names,
+        [
             "every-case::absent",
             "sums/carry/plain::tiny",
             "sums/carry/plain::tiny-2",
             "verdict::tiny",
             "verdict::tiny-2"
-        ]);
+        ]
+    );
 }
 
 #[test]
