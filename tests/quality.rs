@@ -8,6 +8,7 @@ use eval::backend::Backend;
 use eval::case::{self, Loaded, WrongCase};
 use eval::dataset::Selection;
 use eval::diagnostic::Mistake;
+use eval::grade::Contained;
 use eval::lock::Lock;
 use eval::machine::Machine;
 use eval::model::{BackendKind, Model, Models};
@@ -23,6 +24,7 @@ use libtest_mimic::{Arguments, Completion, Failed};
 const THREADS: usize = 64;
 
 fn main() -> ExitCode {
+    sandbox::child();
     let mut arguments = Arguments::from_args();
     let threads = *arguments.test_threads.get_or_insert(THREADS);
     let settings = match Settings::from_env() {
@@ -201,7 +203,7 @@ impl Quality {
             options,
             store,
             Box::new(open),
-            Box::new(eval::grade::Nowhere),
+            Box::new(Contained),
         );
         let (session, notes, unreadable) = match begun {
             Ok(begun) => begun,

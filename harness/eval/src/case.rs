@@ -414,14 +414,16 @@ fn read_case(
             mistakes.push(mistake("an empty stop string ends every answer at once", stop.span));
         }
     }
+    let known = models;
     let models = written
         .models
         .as_ref()
         .or(defaults.models.as_ref())
         .map(|words| filter::check(words, models, entry.place(), mistakes));
-    let lint = written.lint.as_ref().or(defaults.lint.as_ref());
-    let target_in_prompt = lint.and_then(|it| it.target_in_prompt.clone());
+    let allowed = written.lint.as_ref().or(defaults.lint.as_ref());
+    let target_in_prompt = allowed.and_then(|it| it.target_in_prompt.clone());
     let variants = variants::expand(entry, &written, defaults, origin, mistakes);
+    check_asked(&variants, known, entry, mistakes);
     if mistakes.len() > before {
         return None;
     }
@@ -443,4 +445,21 @@ fn read_case(
         variants,
         id: written.id.value,
     })
+}
+
+/// Models that graders ask must be known; a case that only reads its prompt has just that.
+fn check_asked(variants: &[Variant], models: &Models, entry: &Node, mistakes: &mut Vec<Malformed>) {
+    let place = entry.field("grade").map_or(entry.place(), Node::place);
+    let mut names: Vec<String> = variants.iter().flat_map(|it| it.rubric.models()).collect();
+    names.sort();
+    names.dedup();
+    for name in names.iter().filter(|name| !models.models.iter().any(|it| it.name == **name)) {
+        let help = Some(format!("{} defines the models", models.path.display()));
+        mistakes.push(Malformed { help, ..mistake(models.unknown(name), place) });
+    }
+    if variants.iter().any(|it| it.rubric.reads_prompt() && it.messages.len() > 1) {
+        let message =
+            "`perplexity` without `text` reads the prompt alone: no system message, no examples, one turn";
+        mistakes.push(mistake(message, place));
+    }
 }

@@ -109,6 +109,18 @@ impl Plan {
         format!("{}/{}::{}", self.suite(trial).name, self.entry(trial), self.model(trial).name)
     }
 
+    /// Whether each model is asked by a grader of one of these trials.
+    pub(crate) fn asked_by_graders(&self, trials: &[usize]) -> Vec<bool> {
+        let mut asked = vec![false; self.models.models.len()];
+        for index in trials {
+            for name in self.variant(self.trials[*index]).rubric.models() {
+                let position = self.models.models.iter().position(|it| it.name == name);
+                position.into_iter().for_each(|it| asked[it] = true);
+            }
+        }
+        asked
+    }
+
     /// The trials of one suite that one model is asked, in order.
     pub fn trials_of(&self, model: u32, suite: u32) -> Vec<Trial> {
         let mut trials = Vec::new();

@@ -102,13 +102,8 @@ impl<T: JsonSchema> JsonSchema for Each<T> {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let one = T::json_schema(generator);
-        let mut each = one.clone();
-        let kind = one.get("type").cloned().unwrap_or_default();
-        each.insert("type".to_owned(), serde_json::json!([kind, "array"]));
-        each.insert("items".to_owned(), one.to_value());
-        each.insert("minItems".to_owned(), 1.into());
-        each
+        let one = generator.subschema_for::<T>();
+        schemars::json_schema!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
     }
 }
 

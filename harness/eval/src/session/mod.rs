@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::backend::{BackendError, Generate, Prompt, Request, Score};
+use crate::backend::{BackendError, Generate, Message, Prompt, Request, Score};
 use crate::diagnostic::Mistake;
 use crate::explain;
 use crate::gate::{Gate, Ruling, Standing};
@@ -20,8 +20,11 @@ use crate::trial::{Plan, Trial};
 use crate::weights::{Weights, sha256_of_text};
 pub use summary::Summary;
 
+mod consult;
 mod summary;
 mod verdict;
+
+use consult::Consulted;
 
 /// Whether a model can be asked here.
 #[derive(Clone, Debug)]
@@ -76,6 +79,7 @@ pub struct Session {
     goldens: HashMap<(u32, u32), Golden>,
     unreadable: HashSet<(u32, u32)>,
     pool: Pool,
+    consulted: Consulted,
     examiner: Box<dyn Examiner>,
     ledger: Mutex<Ledger>,
     /// A trial is done.
@@ -188,7 +192,8 @@ impl Session {
             }
         }
         let session = Self {
-            pool: Pool::new(&counts, open),
+            pool: Pool::new(&counts, &plan.asked_by_graders(chosen), open),
+            consulted: Consulted::default(),
             examiner,
             ledger: Mutex::new(Ledger { models, tallies, ..Ledger::default() }),
             ended: Condvar::new(),
@@ -362,14 +367,15 @@ impl Session {
             }
         };
         let response = row.response.insert(response);
-        row.found = match self.find_out(&variant.rubric, &response.text, found) {
+        let text =
+            if variant.rubric.reads_prompt() { plain(&variant.messages) } else { response.text.clone() };
+        row.found = match self.find_out(&variant.rubric, &text, found, &row.name) {
             Ok(found) => found,
             Err(Unanswered::Skipped(reason)) => return Outcome::Skipped(reason),
             Err(Unanswered::Errored(reason)) => return Outcome::Errored(reason),
             Err(Unanswered::Unscored(reason)) => return Outcome::Unscored(reason),
         };
-        let evidence =
-            Evidence { text: &response.text, likelihoods: &response.likelihoods, found: &row.found };
+        let evidence = Evidence { text: &text, likelihoods: &response.likelihoods, found: &row.found };
         match variant.rubric.grade(&evidence) {
             Judgement::Scored(grade) => Outcome::Scored(grade),
             Judgement::Unscored(reason) => Outcome::Unscored(reason),
@@ -377,12 +383,18 @@ impl Session {
     }
 
     /// What graders have to know beside a response's text, unless it is known of the run that is taken up again.
-    fn find_out(&self, rubric: &Rubric, text: &str, known: Vec<Found>) -> Result<Vec<Found>, Unanswered> {
+    fn find_out(
+        &self,
+        rubric: &Rubric,
+        text: &str,
+        known: Vec<Found>,
+        trial: &str,
+    ) -> Result<Vec<Found>, Unanswered> {
         let inquiries = rubric.inquiries(text);
         if known.len() == inquiries.len() {
             return Ok(known);
         }
-        inquiries.iter().map(|it| self.examiner.examine(it)).collect()
+        inquiries.iter().map(|it| self.examine(it, trial)).collect()
     }
 
     /// What is asked: one request, or several where continuations follow prompts of their own.
@@ -390,6 +402,9 @@ impl Session {
         let case = self.plan.case(trial);
         let variant = self.plan.variant(trial);
         let messages = variant.messages.clone();
+        if variant.rubric.reads_prompt() {
+            return vec![Request::Read(plain(&messages))];
+        }
         if let Some(scorings) = variant.rubric.scorings() {
             let request = |it: &Scoring| {
                 let messages = it.prompt.clone().unwrap_or_else(|| messages.clone());
@@ -546,6 +561,11 @@ fn digests_of(row: &TrialRow) -> Digests {
         template: row.template.as_deref().map_or_else(|| "none".to_owned(), short),
         response: short(&sha256_of_text(row.response.as_ref().map_or("", text_of))),
     }
+}
+
+/// The text that a model without a chat template reads.
+fn plain(messages: &[Message]) -> String {
+    messages.iter().map(|it| it.content.as_str()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// What a golden keeps of a response.

@@ -21,6 +21,7 @@ impl Session {
     /// Ends the run: goldens that changed are proposed, and everything is accounted for.
     pub fn finish(&self) -> Summary {
         let mut summary = Summary::default();
+        self.pool.close();
         let ledger = lock(&self.ledger);
         for (model, (row, tally)) in ledger.models.iter().zip(&ledger.tallies).enumerate() {
             let all = tally.scored.len() + tally.unscored + tally.errored + tally.skipped;

@@ -17,6 +17,8 @@ pub mod repeats;
 mod sample;
 pub mod special;
 
+pub mod agreement;
+
 use serde::Serialize;
 
 pub use sample::{Estimate, Method, Observation, Range, Sample};
