@@ -454,3 +454,34 @@ fn write_the_sample() {
         std::fs::write(folder.join(name).with_extension("json"), report.json()).unwrap();
     }
 }
+
+/// Trials whose names have a length and a depth are drawn as a map: here of two scored cells, one of them twice, and
+/// one that was not answered.
+#[test]
+fn lengths_and_depths_make_a_heat_map() {
+    let cells = [
+        ("length=256,depth=0,1", scored(1.0)),
+        ("length=256,depth=0,2", scored(0.5)),
+        ("length=1024,depth=100,1", scored(0.0)),
+        ("length=1024,depth=0,1", Outcome::Errored("too long".to_owned())),
+    ];
+    let trials: Vec<TrialRow> = cells
+        .into_iter()
+        .map(|(label, outcome)| {
+            trial("tiny", "context-retention/needle", &format!("locker[{label}]"), outcome)
+        })
+        .collect();
+    let report = report::build(&run(trials.len()), &[model("tiny", trials.len())], &trials);
+    let markdown = report.markdown();
+    let rows = ["| depth \\\\ length | 256 | 1024 |", "| 0 % | 0.750 | – |", "| 100 % | – | 0.000 |"];
+    for row in rows {
+        assert!(markdown.contains(row), "{row} is not in\n{markdown}");
+    }
+    let html = report.html();
+    assert!(html.contains("256 tokens, depth 0 %: 0.750. 1024 tokens, depth 0 %: –."), "{html}");
+    let terminal = report.terminal();
+    assert!(terminal.contains("Length and depth: tiny: context-retention/needle/locker"), "{terminal}");
+    // Without such names there is none.
+    let without = of(vec![scored(1.0)]);
+    assert!(formats(&without).iter().all(|(_, text)| !text.contains("Length and depth")));
+}
