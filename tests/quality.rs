@@ -1,4 +1,4 @@
-//! `cargo test --test quality`: one test for each model and case, gated against `golden/`.
+//! `cargo test --test quality`: one test for each model and case, gated against `golden/`, and one verdict a model.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -8,6 +8,7 @@ use eval::backend::Backend;
 use eval::case::{self, Loaded, WrongCase};
 use eval::dataset::Selection;
 use eval::diagnostic::Mistake;
+use eval::grade::Contained;
 use eval::lock::Lock;
 use eval::machine::Machine;
 use eval::model::{BackendKind, Model, Models};
@@ -23,6 +24,7 @@ use libtest_mimic::{Arguments, Completion, Failed};
 const THREADS: usize = 64;
 
 fn main() -> ExitCode {
+    sandbox::child();
     let mut arguments = Arguments::from_args();
     let threads = *arguments.test_threads.get_or_insert(THREADS);
     let settings = match Settings::from_env() {
@@ -103,11 +105,7 @@ impl Quality {
                 Availability::Ready(_) => {
                     let session = Arc::clone(session);
                     tests.push(libtest_mimic::Trial::ignorable_test(self.plan.name(*trial), move || {
-                        match session.get().expect("the session begins before its tests").run(position) {
-                            Told::Passed => Ok(Completion::Completed),
-                            Told::Ignored(reason) => Ok(Completion::ignored_with(reason)),
-                            Told::Failed(story) => Err(Failed::from(story)),
-                        }
+                        told(session.get().expect("the session begins before its tests").run(position))
                     }));
                 }
             }
@@ -118,13 +116,32 @@ impl Quality {
                 .iter()
                 .map(|(suite, reason)| ignored(format!("{suite}/every-document"), reason.clone())),
         );
+        // Tests are taken in this order: when a verdict waits for its model's trials, others are at work on them.
+        tests.extend(self.judged().map(|model| {
+            let session = Arc::clone(session);
+            libtest_mimic::Trial::ignorable_test(verdict(&self.plan.models.models[model]), move || {
+                told(session.get().expect("the session begins before its tests").verdict(model))
+            })
+        }));
         tests
+    }
+
+    /// The models, by position, that have a trial which can be run here.
+    fn judged(&self) -> impl Iterator<Item = usize> {
+        let has_trials = |model: &usize| {
+            let mut trials = self.plan.trials.iter().filter(|it| it.model as usize == *model);
+            trials.any(|it| self.is_asked(*it))
+        };
+        let ready = |model: &usize| matches!(self.available[*model], Availability::Ready(_));
+        (0..self.plan.models.models.len()).filter(move |it| ready(it) && has_trials(it))
     }
 
     /// Whether the filter means trials of this very model.
     fn names(&self, model: &Model) -> bool {
         let filter = self.arguments.filter.as_deref().unwrap_or_default();
-        filter.rsplit("::").next().is_some_and(|it| it == model.name) && filter != whole(model)
+        filter.rsplit("::").next().is_some_and(|it| it == model.name)
+            && filter != whole(model)
+            && filter != verdict(model)
     }
 
     /// Whether the tags and the limit leave a trial.
@@ -186,7 +203,7 @@ impl Quality {
             options,
             store,
             Box::new(open),
-            Box::new(eval::grade::Nowhere),
+            Box::new(Contained),
         );
         let (session, notes, unreadable) = match begun {
             Ok(begun) => begun,
@@ -222,6 +239,19 @@ impl Quality {
 /// The name of the one test that stands for all trials of a model that cannot run here.
 fn whole(model: &Model) -> String {
     format!("every-case::{}", model.name)
+}
+
+/// The name of the last test of a model.
+fn verdict(model: &Model) -> String {
+    format!("verdict::{}", model.name)
+}
+
+fn told(told: Told) -> Result<Completion, Failed> {
+    match told {
+        Told::Passed => Ok(Completion::Completed),
+        Told::Ignored(reason) => Ok(Completion::ignored_with(reason)),
+        Told::Failed(story) => Err(Failed::from(story)),
+    }
 }
 
 fn failing(name: String, story: String) -> libtest_mimic::Trial {

@@ -3,6 +3,7 @@
 
 mod bench_data;
 mod ci;
+mod compare;
 mod parity;
 mod quickstart;
 mod speed;
@@ -44,6 +45,9 @@ enum Command {
     Models,
     /// Show a run: quality, speed and memory of each model
     Report(Report),
+    /// Compare two runs or models on the same trials: not worse, regressed, or cannot tell
+    #[command(after_help = compare::HELP)]
+    Compare(compare::Compare),
     /// Accept what the last run gave as the new goldens
     Bless(Bless),
     /// Compare the logits of checkpoints with reference logits
@@ -112,6 +116,7 @@ struct Bless {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Fetch(arguments) => fetch_models(&arguments),
         Command::BenchData(arguments) => bench_data::run(&arguments),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use eval::backend::{
-    Backend, BackendError, Chunk, Finish, Generate, Message, Numerics, Prompt, Request, Role, Score,
-    StopReason, TokenLogprob, TokenLogprobs,
+    Backend, BackendError, Chunk, Finish, Generate, Likelihood, Message, Numerics, Prompt, Request, Role,
+    Score, StopReason, TokenLogprob, TokenLogprobs,
 };
 use eval::model::{Arithmetic, Model};
 
@@ -362,10 +362,20 @@ impl Engine {
         }
         let longest = wholes.iter().map(Vec::len).max().unwrap_or(context.len());
         self.fits(context.len(), count(longest - context.len()))?;
-        let mut started = None;
         let prompt_tokens = count(context.len());
         let continuations: Vec<Vec<u32>> =
             wholes.iter().map(|whole| whole[context.len()..].to_vec()).collect();
+        let (started, likelihoods) = self.compare(context, continuations)?;
+        Ok(Finish { reason: StopReason::Stop, started, prompt_tokens, output_tokens: 0, likelihoods })
+    }
+
+    /// How likely each continuation is after the same tokens, and when work on it began.
+    fn compare(
+        &self,
+        context: Vec<u32>,
+        continuations: Vec<Vec<u32>>,
+    ) -> Result<(Instant, Vec<Likelihood>), BackendError> {
+        let mut started = None;
         let mut likelihoods = vec![None; continuations.len()];
         let answers = self.submit(context, Task::Compare { continuations })?;
         while likelihoods.iter().any(Option::is_none) {
@@ -376,13 +386,44 @@ impl Engine {
                 Event::Failed(reason) => return Err(BackendError::Failed(reason)),
             }
         }
-        let likelihoods = likelihoods.into_iter().flatten().collect();
+        Ok((started.unwrap_or_else(now), likelihoods.into_iter().flatten().collect()))
+    }
+
+    /// The text's own tokens, the beginning token not among them, each after those before it: the first after the beginning
+    /// token (or, where a model has none, the one that ends), as in lm-evaluation-harness's `loglikelihood_rolling`.
+    ///
+    /// A window holds as many tokens as the context. Each but the last begins with the token before it; the last one
+    /// reaches back as far as it can.
+    fn read(&self, text: &str) -> Result<Finish, BackendError> {
+        let unsupported = |it: &str| BackendError::Unsupported(it.to_owned());
+        let tokens = self.tokenizer.encode_bare(text).map_err(BackendError::Failed)?;
+        let begin = self.tokenizer.begin.or(self.tokenizer.end);
+        let begin = begin.ok_or_else(|| unsupported("the model has no token that a text can begin with"))?;
+        if tokens.is_empty() {
+            return Err(unsupported("the text has no tokens"));
+        }
+        let tokens = [&[begin], &tokens[..]].concat();
+        let mut likelihood = Likelihood { logprob: 0.0, tokens: 0, greedy: true };
+        let mut started = None;
+        let mut from = 1;
+        while from < tokens.len() {
+            let end = tokens.len().min(from + self.context);
+            let window = end.saturating_sub(self.context + 1);
+            let (at, part) = self.compare(tokens[window..from].to_vec(), vec![tokens[from..end].to_vec()])?;
+            started = started.or(Some(at));
+            for it in part {
+                likelihood.logprob += it.logprob;
+                likelihood.tokens += it.tokens;
+                likelihood.greedy &= it.greedy;
+            }
+            from = end;
+        }
         Ok(Finish {
             reason: StopReason::Stop,
             started: started.unwrap_or_else(now),
-            prompt_tokens,
+            prompt_tokens: 0,
             output_tokens: 0,
-            likelihoods,
+            likelihoods: vec![likelihood],
         })
     }
 
@@ -429,6 +470,7 @@ impl Backend for Engine {
         match request {
             Request::Generate(it) => self.generate(it, on_chunk),
             Request::Score(it) => self.score(it),
+            Request::Read(it) => self.read(it),
         }
     }
 }

@@ -255,6 +255,13 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// Tokenizes a whole plain text as [`Tokenizer::encode`] does, without the tokens that the model wants before it.
+    pub(crate) fn encode_bare(&self, text: &str) -> Result<Vec<u32>, String> {
+        let mut ids = Vec::new();
+        self.encode_text(text, true, &mut ids)?;
+        Ok(ids)
+    }
+
     fn begin_with(&self, wanted: bool, ids: &mut Vec<u32>) {
         if wanted && !ids.starts_with(&self.before) {
             ids.splice(..0, self.before.iter().copied());

@@ -91,6 +91,12 @@ pub enum Request {
     Generate(Generate),
     /// Log-probabilities of given continuations of a prompt.
     Score(Score),
+    /// The log-probability of a text that is read alone, from its beginning: plain text after the token that begins one.
+    ///
+    /// One likelihood comes back. A text that is longer than the context is read in parts of the context's length, each
+    /// token's probability being counted once, as lm-evaluation-harness's `loglikelihood_rolling` does with a
+    /// context of one token.
+    Read(String),
 }
 
 /// A request for text.
@@ -220,7 +226,7 @@ pub struct Finish {
     pub prompt_tokens: u32,
     /// Tokens produced, the one that ended the turn not counted.
     pub output_tokens: u32,
-    /// For a [`Score`] request: one for each continuation, in order.
+    /// For a [`Score`] request: one for each continuation, in order; for [`Request::Read`], one.
     pub likelihoods: Vec<Likelihood>,
 }
 

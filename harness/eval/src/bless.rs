@@ -60,7 +60,7 @@ pub fn bless(
     let is_outdated = |row: &TrialRow| {
         now.get(&row.name).is_some_and(|it| {
             let variant = plan.variant(*it);
-            row.case_digest != plan.case(*it).digest(variant) || row.prompt_digest != variant.prompt_digest()
+            row.case_digest != plan.digest(*it) || row.prompt_digest != variant.prompt_digest()
         })
     };
     let mut blessing = Blessing::default();

@@ -79,10 +79,8 @@ pub struct Case {
     pub cluster: Option<String>,
     /// The score that passes where no golden applies.
     pub threshold: f64,
-    /// How tokens are chosen; the seed is the first repeat's.
-    pub sampling: Sampling,
-    /// How often each variant is asked, each time with another seed.
-    pub repeats: u32,
+    /// How tokens are chosen: one for each combination of the lists of `sampling`.
+    pub drawn: Vec<Drawn>,
     /// Keeps how likely each token of the answer was, beside this many of the likeliest. It changes no answer.
     pub logprobs: Option<u32>,
     /// The most tokens of an answer.
@@ -93,6 +91,27 @@ pub struct Case {
     pub models: Option<Vec<usize>>,
     /// One for each combination of the matrix; one where there is no matrix.
     pub variants: Vec<Variant>,
+}
+
+/// One way in which a case's answers are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// How tokens are chosen; the seed is the first repeat's.
+    pub sampling: Sampling,
+    /// As it stands in a trial's name: `@t0.7`, and `@p0.9` and `@s3` where lists give several; empty if greedy.
+    pub label: String,
+    /// How often each variant is asked, each time with another seed.
+    pub repeats: u32,
+}
+
+impl Drawn {
+    /// One way, where no list gives several; nothing is drawn, and so nothing repeated, at temperature 0.
+    pub fn new(sampling: Sampling, repeats: u32) -> Self {
+        if sampling.is_greedy() {
+            return Self { sampling, label: String::new(), repeats: 1 };
+        }
+        Self { label: format!("@t{}", sampling.temperature), sampling, repeats }
+    }
 }
 
 /// A case with a value for each variable of its matrix, and for each that is drawn.
@@ -139,9 +158,9 @@ impl Variant {
 
 impl Case {
     /// SHA-256 of how an answer is produced and judged, beside the prompt.
-    pub fn digest(&self, variant: &Variant) -> String {
-        let Sampling { temperature, top_k, top_p, min_p, seed, .. } = &self.sampling;
-        let Sampling { repetition_penalty, frequency_penalty, presence_penalty, .. } = &self.sampling;
+    pub fn digest(&self, variant: &Variant, drawn: &Drawn) -> String {
+        let Sampling { temperature, top_k, top_p, min_p, seed, .. } = &drawn.sampling;
+        let Sampling { repetition_penalty, frequency_penalty, presence_penalty, .. } = &drawn.sampling;
         let mut text = format!(
             "{}\nt {temperature} k {top_k:?} p {top_p:?} seed {seed} max {} stop {:?}",
             variant.rubric.canonical(),
@@ -382,7 +401,7 @@ fn read_case(
     {
         mistakes.push(mistake("a threshold lies between 0 and 1", threshold.span));
     }
-    let (sampling, repeats, logprobs) = sampling::check(&written.sampling, &defaults.sampling, mistakes);
+    let (drawn, logprobs) = sampling::check(&written.sampling, &defaults.sampling, mistakes);
     let max_tokens = written.limits.max_tokens.or(defaults.limits.max_tokens);
     if let Some(max_tokens) = max_tokens
         && max_tokens.value == 0
@@ -395,14 +414,16 @@ fn read_case(
             mistakes.push(mistake("an empty stop string ends every answer at once", stop.span));
         }
     }
+    let known = models;
     let models = written
         .models
         .as_ref()
         .or(defaults.models.as_ref())
         .map(|words| filter::check(words, models, entry.place(), mistakes));
-    let lint = written.lint.as_ref().or(defaults.lint.as_ref());
-    let target_in_prompt = lint.and_then(|it| it.target_in_prompt.clone());
+    let allowed = written.lint.as_ref().or(defaults.lint.as_ref());
+    let target_in_prompt = allowed.and_then(|it| it.target_in_prompt.clone());
     let variants = variants::expand(entry, &written, defaults, origin, mistakes);
+    check_asked(&variants, known, entry, mistakes);
     if mistakes.len() > before {
         return None;
     }
@@ -416,8 +437,7 @@ fn read_case(
         tags,
         cluster: written.cluster,
         threshold: threshold.map_or(1.0, |it| it.value),
-        sampling,
-        repeats,
+        drawn,
         logprobs,
         max_tokens: max_tokens.map_or(MAX_TOKENS, |it| it.value),
         stop: stop.map(|it| it.iter().map(|it| it.value.clone()).collect()).unwrap_or_default(),
@@ -425,4 +445,21 @@ fn read_case(
         variants,
         id: written.id.value,
     })
+}
+
+/// Models that graders ask must be known; a case that only reads its prompt has just that.
+fn check_asked(variants: &[Variant], models: &Models, entry: &Node, mistakes: &mut Vec<Malformed>) {
+    let place = entry.field("grade").map_or(entry.place(), Node::place);
+    let mut names: Vec<String> = variants.iter().flat_map(|it| it.rubric.models()).collect();
+    names.sort();
+    names.dedup();
+    for name in names.iter().filter(|name| !models.models.iter().any(|it| it.name == **name)) {
+        let help = Some(format!("{} defines the models", models.path.display()));
+        mistakes.push(Malformed { help, ..mistake(models.unknown(name), place) });
+    }
+    if variants.iter().any(|it| it.rubric.reads_prompt() && it.messages.len() > 1) {
+        let message =
+            "`perplexity` without `text` reads the prompt alone: no system message, no examples, one turn";
+        mistakes.push(mistake(message, place));
+    }
 }

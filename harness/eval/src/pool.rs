@@ -27,6 +27,8 @@ struct Slot {
     /// Trials that still need the model.
     remaining: AtomicUsize,
     state: Mutex<State>,
+    /// For a model that graders ask: open from the first question, be it a trial's or a grader's, to the end.
+    kept: Option<Mutex<Option<Result<Arc<Opened>, Failure>>>>,
 }
 
 enum State {
@@ -66,14 +68,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
-    /// A pool for these numbers of trials, one number for each model.
-    pub(crate) fn new(trials: &[usize], open: Box<Open>) -> Self {
-        let slot = |trials: &usize| Slot {
+    /// A pool for these numbers of trials, one number for each model, and for the models that graders ask.
+    ///
+    /// A model that graders ask is there beside the one that answers, as an answer is judged before its trial is over. It is
+    /// opened once, whether it answers too or not, waits for no room as a judge, and stays until [`Pool::close`]. So
+    /// it slows what is measured beside it, and its memory counts there: such a run's speeds are its own.
+    pub(crate) fn new(trials: &[usize], asked: &[bool], open: Box<Open>) -> Self {
+        let slot = |(trials, asked): (&usize, &bool)| Slot {
             remaining: AtomicUsize::new(*trials),
             state: Mutex::new(State::Unopened),
+            kept: asked.then(Mutex::default),
         };
         Self {
-            slots: trials.iter().map(slot).collect(),
+            slots: trials.iter().zip(asked).map(slot).collect(),
             open,
             taken: Mutex::new(false),
             room: Condvar::new(),
@@ -97,22 +104,58 @@ impl Pool {
         }
         let room = self.take_room();
         machine::reset_peak_memory();
-        let opened = weights::verify(model, weights).map_err(|error| error.to_string()).and_then(|sha256| {
-            let backend = (self.open)(model, weights)?;
-            Ok(Opened { backend, sha256, loaded: OnceLock::new(), energy: self.meter.read() })
-        });
-        match opened {
+        match self.open(position, model, weights, trial) {
             Ok(opened) => {
-                let opened = Arc::new(opened);
                 room.keep();
                 *state = State::Open(Arc::clone(&opened));
                 Ok(opened)
             }
-            Err(message) => {
-                let failure = Failure { message, first: trial.to_owned() };
+            Err(failure) => {
                 *state = State::Failed(failure.clone());
                 Err(failure)
             }
+        }
+    }
+
+    /// The model at this position, for a grader, which a trial waits for.
+    ///
+    /// It must not wait for room: that is the trial's own model's, until the trial is over.
+    pub(crate) fn judge(
+        &self,
+        position: usize,
+        model: &Model,
+        weights: &Weights,
+        trial: &str,
+    ) -> Result<Arc<Opened>, Failure> {
+        self.open(position, model, weights, trial)
+    }
+
+    /// Opens a model; one that graders ask only the first time.
+    fn open(
+        &self,
+        position: usize,
+        model: &Model,
+        weights: &Weights,
+        trial: &str,
+    ) -> Result<Arc<Opened>, Failure> {
+        let open = || {
+            let opened =
+                weights::verify(model, weights).map_err(|error| error.to_string()).and_then(|sha256| {
+                    let backend = (self.open)(model, weights)?;
+                    Ok(Opened { backend, sha256, loaded: OnceLock::new(), energy: self.meter.read() })
+                });
+            opened.map(Arc::new).map_err(|message| Failure { message, first: trial.to_owned() })
+        };
+        match &self.slots[position].kept {
+            Some(kept) => lock(kept).get_or_insert_with(open).clone(),
+            None => open(),
+        }
+    }
+
+    /// Closes the models that graders asked.
+    pub(crate) fn close(&self) {
+        for kept in self.slots.iter().filter_map(|it| it.kept.as_ref()) {
+            drop(lock(kept).take());
         }
     }
 

@@ -14,7 +14,7 @@ pub const VARIABLES: [(&str, &str); 17] = [
     ("PROOFMARK_CACHE", "the folder of fetched files; `$XDG_CACHE_HOME/proofmark` unless set"),
     (
         "PROOFMARK_GATE",
-        "`golden`: not below what was accepted (the default); `absolute`: every threshold; `strict`: also the same text",
+        "`golden`: not below what was accepted (the default); `absolute`: every threshold; `strict`: also the same text, and no verdict that cannot tell",
     ),
     ("PROOFMARK_RESUME", "1: go on with the newest run that did not end"),
     (

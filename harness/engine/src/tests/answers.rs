@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use eval::backend::{
-    Backend as _, BackendError, Finish, Generate, Message, Request, Role, Sampling, Score, StopReason,
+    Backend as _, BackendError, Finish, Generate, Likelihood, Message, Request, Role, Sampling, Score,
+    StopReason,
 };
 
 use super::fixture::model;
@@ -97,6 +98,42 @@ fn what_does_not_fit_is_an_error() {
     let file = super::fixture::write(&model("llama-3").bytes());
     let short = open(file.path(), Options { context: Some(10), ..Options::default() }).unwrap();
     assert!(matches!(short.answer(&request(9), &mut |_| {}), Err(BackendError::TooLong { context: 10, .. })));
+}
+
+fn read(engine: &Engine, text: &str) -> Result<Likelihood, BackendError> {
+    let finish = engine.answer(&Request::Read(text.to_owned()), &mut |_| {})?;
+    let [likelihood] = finish.likelihoods[..] else { panic!("one text was read") };
+    Ok(likelihood)
+}
+
+/// The first token follows the one that begins a text, the others all that was before them.
+#[test]
+fn a_text_is_read_from_its_beginning() {
+    for name in ["llama-3", "gemma-3"] {
+        let engine = model(name).open();
+        let (one, two) = (read(&engine, "hello").unwrap(), read(&engine, "hello the1").unwrap());
+        let rest = score(&engine, "hello", &[" the1"]).unwrap().likelihoods[0];
+        assert_eq!((one.tokens + rest.tokens, two.tokens), (two.tokens, 3), "{name}");
+        assert!(one.logprob < 0.0 && two.logprob < one.logprob, "{name}");
+        assert!(matches!(read(&engine, ""), Err(BackendError::Unsupported(_))), "{name}");
+    }
+}
+
+/// A text that is longer than the context is read in windows, every token once.
+#[test]
+fn a_long_text_is_read_in_windows() {
+    let file = super::fixture::write(&model("llama-3").bytes());
+    let short = open(file.path(), Options { context: Some(10), ..Options::default() }).unwrap();
+    let whole = model("llama-3").open();
+    let text = |count: usize| "12".repeat(count);
+    for count in [1, 4, 5] {
+        assert_eq!(read(&short, &text(count)).unwrap(), read(&whole, &text(count)).unwrap(), "{count}");
+    }
+    for count in [6, 10, 11, 40] {
+        let (parts, at_once) = (read(&short, &text(count)).unwrap(), read(&whole, &text(count)).unwrap());
+        assert_eq!(parts.tokens, at_once.tokens, "{count}");
+        assert!(parts.logprob.is_finite() && parts.logprob != at_once.logprob, "{count}");
+    }
 }
 
 #[test]

@@ -118,7 +118,9 @@ impl Refused {
     /// What is wrong with a family none of whose attempts at a draw can be asked.
     fn mistake(&self, generator: &Generator, draw: u64) -> Malformed {
         let worst = self.conditions.iter().max_by_key(|it| it.1).map_or((0, 0), |(at, times)| (*at, *times));
-        let (message, help, span) = if self.leaks >= worst.1.max(self.repeats) {
+        // Where some attempt meets all conditions, they are not to blame.
+        let met = self.leaks + self.repeats > 0;
+        let (message, help, span) = if met && self.leaks >= self.repeats {
             let message = format!(
                 "the prompt holds its own target in {} of {ATTEMPTS} attempts at draw {draw}",
                 self.leaks
@@ -126,7 +128,7 @@ impl Refused {
             let help = "ask for something else, or say why it is no gift: `lint: { target_in_prompt: … }`"
                 .to_owned();
             (message, help, generator.place())
-        } else if self.repeats >= worst.1 {
+        } else if met {
             let message = format!(
                 "there are fewer than {draw} different cases: attempts at draw {draw} repeat those before it"
             );

@@ -116,20 +116,16 @@ fn variants_of(
     templates: &Templates,
 ) -> Result<Vec<Variant>, Vec<Malformed>> {
     let label = bindings.iter().map(|(name, _, text)| format!("{name}={text}")).collect::<Vec<_>>().join(",");
-    match family {
-        Some(family) => {
-            let outer = bindings.iter().map(|(name, value, _)| {
-                let exact = exact(value).unwrap_or_else(|| generate::value::Value::text(value.to_string()));
-                (Arc::from(name.as_str()), exact, value.clone())
-            });
-            family.draw(templates, &outer.collect::<Vec<_>>(), &label)
-        }
-        None => {
-            let values: Vec<(&str, minijinja::Value)> =
-                bindings.iter().map(|(name, value, _)| (name.as_str(), value.clone())).collect();
-            templates.variant(&values, &label, &label).map(|it| vec![it])
-        }
+    if let Some(family) = family {
+        let outer = bindings.iter().map(|(name, value, _)| {
+            let exact = exact(value).unwrap_or_else(|| generate::value::Value::text(value.to_string()));
+            (Arc::from(name.as_str()), exact, value.clone())
+        });
+        return family.draw(templates, &outer.collect::<Vec<_>>(), &label);
     }
+    let values: Vec<(&str, minijinja::Value)> =
+        bindings.iter().map(|(name, value, _)| (name.as_str(), value.clone())).collect();
+    templates.variant(&values, &label, &label).map(|it| vec![it])
 }
 
 /// What a case says, as templates over its variables.

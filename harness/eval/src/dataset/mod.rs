@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::case::{Case, Suite, Variant};
+use crate::case::{Case, Drawn, Suite, Variant};
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::weights::Cache;
 use crate::yaml::{Malformed, Node, Value};
@@ -148,8 +148,7 @@ pub(crate) fn read(
             cluster: None,
             // A benchmark measures; what gates it is what was accepted.
             threshold: frame.threshold.unwrap_or(0.0),
-            sampling: task.sampling.clone(),
-            repeats: if task.sampling.is_greedy() { 1 } else { task.repeats },
+            drawn: vec![Drawn::new(task.sampling.clone(), task.repeats)],
             logprobs: None,
             max_tokens: task.max_tokens,
             stop: task.stop.clone(),

@@ -31,18 +31,13 @@ pub(super) struct Machine {
 impl Machine {
     /// Takes steps; there is an end to them.
     pub(super) fn pay(&mut self, steps: u64, span: &Range<usize>) -> Result<(), Wrong> {
-        match self.fuel.checked_sub(steps) {
-            Some(left) => {
-                self.fuel = left;
-                Ok(())
-            }
-            None => {
-                self.fuel = 0;
-                let wrong = Wrong::new("this takes more steps than a draw may", span.clone());
-                Err(wrong
-                    .help("draw smaller lists or numbers, or put the `where:` that fails most often first"))
-            }
+        if let Some(left) = self.fuel.checked_sub(steps) {
+            self.fuel = left;
+            return Ok(());
         }
+        self.fuel = 0;
+        let wrong = Wrong::new("this takes more steps than a draw may", span.clone());
+        Err(wrong.help("draw smaller lists or numbers, or put the `where:` that fails most often first"))
     }
 
     /// A list, unless it is too long or too deep.
@@ -265,12 +260,10 @@ impl Machine {
         right: &Value,
         span: &Range<usize>,
     ) -> Result<bool, Wrong> {
-        let order = |wanted: fn(Ordering) -> bool| match left.order(right) {
-            Some(order) => Ok(wanted(order)),
-            None => {
-                let message = format!("{} and {} have no order", left.told(), right.told());
-                Err(Wrong::new(message, span.clone()))
-            }
+        let order = |wanted: fn(Ordering) -> bool| {
+            left.order(right).map(wanted).ok_or_else(|| {
+                Wrong::new(format!("{} and {} have no order", left.told(), right.told()), span.clone())
+            })
         };
         match relation {
             Relation::Equal => Ok(left == right),

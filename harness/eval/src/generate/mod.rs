@@ -201,7 +201,7 @@ impl Generator {
                             parsed.extend(nodes.iter().filter_map(|it| read_expression(it, file, mistakes)));
                         }
                         (parse::Node::List(items), _) => {
-                            parsed.extend(items.into_iter().map(|it| (it, written.clone())))
+                            parsed.extend(items.into_iter().map(|it| (it, written.clone())));
                         }
                         (node, _) => parsed.push((Expression { node, ..expression }, written)),
                     }
@@ -277,13 +277,16 @@ impl Generator {
     }
 }
 
-/// Letters, digits and `_`, no digit first, and no word of the language.
+/// Words of templates, which no variable can be called by.
+const TEMPLATE_WORDS: [&str; 6] = ["none", "None", "True", "False", "is", "loop"];
+
+/// Letters, digits and `_`, no digit first, and no word of the language or of templates.
 fn is_variable(name: &str) -> bool {
+    if lex::WORDS.iter().chain(&TEMPLATE_WORDS).any(|it| *it == name) {
+        return false;
+    }
     let plain = name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
-    plain
-        && !name.starts_with(|it: char| it.is_ascii_digit())
-        && !name.is_empty()
-        && !lex::WORDS.contains(&name)
+    plain && !name.starts_with(|it: char| it.is_ascii_digit()) && !name.is_empty()
 }
 
 fn at(span: Span, message: impl Into<String>) -> Malformed {

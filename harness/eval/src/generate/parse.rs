@@ -106,7 +106,7 @@ impl Expression {
             Kind::Name(_) | Kind::Number(_) | Kind::Text(_) => Err(parser
                 .unexpected("an operator")
                 .help("text stands in quotes, also within YAML: 'choice([\"a\", \"b\"])'")),
-            _ => Err(parser.unexpected("the end of the expression")),
+            Kind::Sign(_) => Err(parser.unexpected("the end of the expression")),
         }
     }
 
@@ -137,7 +137,7 @@ impl Expression {
             Node::List(items) => all(items, known),
             Node::Negative(inner) | Node::Not(inner) => inner.walk(known, outer, used, wrong),
             Node::Binary(_, both) | Node::And(both) | Node::Or(both) | Node::Index(both) => {
-                all(&**both, known)
+                all(&**both, known);
             }
             Node::If(three) => all(&**three, known),
             Node::Comparison(first, rest) => {

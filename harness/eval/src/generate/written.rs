@@ -48,6 +48,8 @@ impl Written {
 
     /// The place in the file of a part of the expression.
     pub(crate) fn place(&self, part: Range<usize>) -> Span {
+        // What ends too early is shown at its last byte.
+        let part = if part.is_empty() { part.start.saturating_sub(1)..part.start } else { part };
         let of = |at: usize| self.offsets.get(at).copied();
         // The end of the last byte, not the beginning of what follows: a line break may lie between.
         let last = part.end.checked_sub(1).filter(|it| *it >= part.start).unwrap_or(part.start);

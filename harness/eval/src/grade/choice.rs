@@ -155,7 +155,7 @@ impl Grader for Choice {
         Ok(if found == wanted {
             Finding::right(format!("{what} {found}"), answer)
         } else {
-            Finding { score: 0.0, reason: format!("wanted {wanted}, {what} {found}"), answer }
+            Finding::new(0.0, format!("wanted {wanted}, {what} {found}"), answer)
         })
     }
 

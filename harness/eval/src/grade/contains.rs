@@ -111,7 +111,7 @@ impl Grader for Contains {
             reasons.push(format!("{} is forbidden", quoted(&forbidden, "and")));
         }
         let score = (demands - unmet) as f64 / demands as f64;
-        Ok(Finding { score, reason: reasons.join(", "), answer: None })
+        Ok(Finding::new(score, reasons.join(", "), None))
     }
 
     fn wanted(&self) -> String {

@@ -323,6 +323,56 @@ impl JsonSchema for Count {
     }
 }
 
+/// A value of a table: text, a number or nothing. `true` and `false` are 1 and 0, as SQLite has them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Real(f64),
+    /// Text.
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Option::<Scalar>::deserialize(deserializer)? {
+            None => Self::Null,
+            Some(Scalar::Bool(value)) => Self::Integer(i64::from(value)),
+            Some(Scalar::Integer(value)) => Self::Integer(value),
+            Some(Scalar::Float(value)) => Self::Real(value),
+            Some(Scalar::Text(value)) => Self::Text(value),
+        })
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("NULL"),
+            Self::Integer(value) => value.fmt(f),
+            Self::Real(value) => write!(f, "{value:?}"),
+            Self::Text(value) => write!(f, "'{value}'"),
+        }
+    }
+}
+
+impl JsonSchema for Cell {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Cell".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean", "null"] })
+    }
+}
+
 /// The options of a multiple-choice question, in the order written.
 #[derive(Clone, Debug)]
 pub struct Options(pub Vec<(String, Spanned<Text>)>);

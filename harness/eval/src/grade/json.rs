@@ -82,7 +82,7 @@ impl Grader for Json {
             format!("{path}: {}", cut(&error.masked_with("it").to_string(), 100))
         });
         let reason = reasons.collect::<Vec<_>>().join(", ");
-        Ok(Finding { score: 0.0, reason, answer })
+        Ok(Finding::new(0.0, reason, answer))
     }
 
     fn wanted(&self) -> String {

@@ -4,18 +4,28 @@
 //! stored run is graded again without a model. The doc comment of each grader is its definition.
 
 mod choice;
+mod code;
+mod coherence;
 mod contains;
 mod exact;
+mod extract;
+mod fence;
 mod form;
 mod inquiry;
 mod json;
+mod judge;
+mod language;
 mod leak;
 mod length;
 mod letter;
+mod math;
 mod number;
 mod numeral;
+mod perplexity;
 mod quantity;
 mod regex;
+mod sql;
+mod steps;
 pub mod task;
 pub mod written;
 
@@ -25,8 +35,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::form::{Count, Figure, Form, Given, Mapping, Options, Text};
-pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Unanswered};
+pub use self::code::Contained;
+pub use self::form::{Cell, Count, Figure, Form, Given, Mapping, Options, Text};
+pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Question, Unanswered};
 use crate::backend::Likelihood;
 use crate::yaml::{self, Malformed, Span, Spanned, Value};
 
@@ -55,6 +66,24 @@ pub struct Grade {
     pub reason: String,
     /// The score of each grader.
     pub parts: Vec<Part>,
+    /// What graders measured beside the score, called `grader.metric`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+}
+
+/// A number that a grader measured; the unit is part of its definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// What was measured.
+    pub name: String,
+    /// How much it is.
+    pub value: f64,
+}
+
+impl Metric {
+    fn new(name: &str, value: f64) -> Self {
+        Self { name: name.to_owned(), value }
+    }
 }
 
 /// What one grader among several says.
@@ -122,6 +151,16 @@ trait Grader: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether the model reads the prompt as a text, instead of answering it.
+    fn reads_prompt(&self) -> bool {
+        false
+    }
+
+    /// The other models that it asks, by their names.
+    fn models(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What has to be found out before a text can be judged; what comes back is in [`Evidence::found`], in order.
     fn inquiries(&self, _text: &str) -> Vec<Inquiry> {
         Vec::new()
@@ -139,15 +178,21 @@ struct Finding {
     reason: String,
     /// What it extracted.
     answer: Option<String>,
+    /// What it measured beside the score.
+    metrics: Vec<Metric>,
 }
 
 impl Finding {
+    fn new(score: f64, reason: impl Into<String>, answer: Option<String>) -> Self {
+        Self { score, reason: reason.into(), answer, metrics: Vec::new() }
+    }
+
     fn right(reason: impl Into<String>, answer: Option<String>) -> Self {
-        Self { score: 1.0, reason: reason.into(), answer }
+        Self::new(1.0, reason, answer)
     }
 
     fn wrong(reason: impl Into<String>) -> Self {
-        Self { score: 0.0, reason: reason.into(), answer: None }
+        Self::new(0.0, reason, None)
     }
 }
 
@@ -177,10 +222,12 @@ impl Rubric {
         }
         graders.sort_by_key(|it| it.0);
         let graders: Vec<Weighted> = graders.into_iter().map(|it| it.1).collect();
-        if graders.len() > 1 && graders.iter().any(|it| it.grader.continuations().is_some()) {
-            let others = entries.iter().filter(|(key, _)| key.name != "choice");
+        let alone = graders.iter().find(|it| it.grader.continuations().is_some() || it.grader.reads_prompt());
+        if let Some(alone) = alone.filter(|_| graders.len() > 1) {
+            let what = if alone.name == "choice" { "a choice by likelihood" } else { "`perplexity`" };
+            let others = entries.iter().filter(|(key, _)| key.name != alone.name);
             mistakes.extend(others.map(|(key, _)| {
-                mistake(key.span, "a choice by likelihood stands alone: there is no text for another grader")
+                mistake(key.span, format!("{what} stands alone: there is no text for another grader"))
             }));
         }
         if mistakes.is_empty() { Ok(Self { graders }) } else { Err(mistakes) }
@@ -193,6 +240,7 @@ impl Rubric {
         let (mut sum, mut total) = (0.0, 0.0);
         let mut answer = None;
         let mut parts = Vec::new();
+        let mut metrics = Vec::new();
         let mut unread = evidence.found;
         for Weighted { name, weight, grader } in &self.graders {
             let Some((found, rest)) = unread.split_at_checked(grader.inquiries(evidence.text).len()) else {
@@ -206,6 +254,9 @@ impl Rubric {
             sum += finding.score * (weight / largest);
             total += weight / largest;
             answer = answer.or(finding.answer);
+            metrics.extend(
+                finding.metrics.into_iter().map(|it| Metric::new(&format!("{name}.{}", it.name), it.value)),
+            );
             let reason = finding.reason;
             parts.push(Part { name: name.to_string(), weight: *weight, score: finding.score, reason });
         }
@@ -220,7 +271,7 @@ impl Rubric {
         let text = evidence.text.trim();
         let answer = answer.or_else(|| (!text.is_empty()).then(|| cut(text, 200).into_owned()));
         let score = (sum / total).clamp(0.0, 1.0);
-        Judgement::Scored(Grade { score, answer, wanted: self.wanted(), reason, parts })
+        Judgement::Scored(Grade { score, answer, wanted: self.wanted(), reason, parts, metrics })
     }
 
     /// The continuations to be scored, in order, if a grader goes by likelihood: such a case asks for no text.
@@ -228,6 +279,20 @@ impl Rubric {
     /// The texts alone; whoever asks adds what parts them from the prompt.
     pub fn continuations(&self) -> Option<Vec<String>> {
         self.graders.iter().find_map(|it| it.grader.continuations())
+    }
+
+    /// Whether the model is asked how likely the prompt itself is, as a text: such a case asks for no answer, and
+    /// [`Evidence::text`] is the text that was read.
+    pub fn reads_prompt(&self) -> bool {
+        self.graders.iter().any(|it| it.grader.reads_prompt())
+    }
+
+    /// The other models that graders ask, by their names in `models.yaml`; sorted.
+    pub fn models(&self) -> Vec<String> {
+        let mut models: Vec<String> = self.graders.iter().flat_map(|it| it.grader.models()).collect();
+        models.sort();
+        models.dedup();
+        models
     }
 
     /// What has to be found out before a response with this text can be judged, in the order of [`Evidence::found`].
@@ -289,14 +354,34 @@ fn grader(
         (4, "choice", form.long().map(|it| &it.weight), boxed(choice::Choice::check(form, mistakes)))
     } else if let Some(Mapping(written)) = written.json.value() {
         (5, "json", Some(&written.weight), boxed(json::Json::check(written, node, mistakes)))
-    } else {
-        let Mapping(written) = written.length.value()?;
+    } else if let Some(Mapping(written)) = written.length.value() {
         (
             6,
             "length",
             Some(&written.weight),
             boxed(Some(length::Length::check(written, node.place(), mistakes))),
         )
+    } else if let Some(form) = written.math.value() {
+        (7, "math", form.long().map(|it| &it.weight), boxed(math::Math::check(form, mistakes)))
+    } else if let Some(Mapping(written)) = written.sql.value() {
+        (8, "sql", Some(&written.weight), boxed(sql::Sql::check(written, node.place(), mistakes)))
+    } else if let Some(Mapping(written)) = written.steps.value() {
+        (9, "steps", Some(&written.weight), boxed(steps::Steps::check(written, mistakes)))
+    } else if let Some(Mapping(written)) = written.coherence.value() {
+        (10, "coherence", Some(&written.weight), boxed(coherence::Coherence::check(written, mistakes)))
+    } else if let Some(Mapping(written)) = written.perplexity.value() {
+        let place = node.place();
+        (
+            11,
+            "perplexity",
+            Some(&written.weight),
+            boxed(perplexity::Perplexity::check(written, place, mistakes)),
+        )
+    } else if let Some(Mapping(written)) = written.code.value() {
+        (13, "code", Some(&written.weight), boxed(code::Code::check(written, node.place(), mistakes)))
+    } else {
+        let Mapping(written) = written.judge.value()?;
+        (12, "judge", Some(&written.weight), boxed(judge::Judge::check(written, node.place(), mistakes)))
     };
     let weight = match weight.and_then(|it| it.0.as_ref()) {
         None => 1.0,

@@ -119,11 +119,7 @@ impl Grader for Number {
         Ok(if self.accepts(numeral) {
             Finding::right(format!("found {found}"), Some(answer))
         } else {
-            Finding {
-                score: 0.0,
-                reason: format!("wanted {}{}, found {found}", self.written, self.within),
-                answer: Some(answer),
-            }
+            Finding::new(0.0, format!("wanted {}{}, found {found}", self.written, self.within), Some(answer))
         })
     }
 
@@ -165,7 +161,7 @@ static CALCULATION: LazyLock<regex::Regex> = LazyLock::new(|| {
 });
 
 /// The final number of a text: how it is written and what it is.
-fn last_number(text: &str) -> Option<(&str, Numeral)> {
+pub(super) fn last_number(text: &str) -> Option<(&str, Numeral)> {
     let of = |text, piece: Piece| {
         let Piece { start, end, numeral } = piece;
         numeral.map(|it| (text_of(text, start, end), it))

@@ -91,11 +91,9 @@ impl Grader for Regex {
             (Some(wanted), Some(found)) if wanted == found => {
                 Finding::right(format!("found `{}`", cut(found, 60)), answer)
             }
-            (Some(wanted), Some(found)) => Finding {
-                score: 0.0,
-                reason: format!("wanted `{}`, found `{}`", cut(wanted, 60), cut(found, 60)),
-                answer,
-            },
+            (Some(wanted), Some(found)) => {
+                Finding::new(0.0, format!("wanted `{}`, found `{}`", cut(wanted, 60), cut(found, 60)), answer)
+            }
             (Some(_), None) => Finding::wrong(format!("group {} is not in the last match", self.group)),
         })
     }

@@ -240,7 +240,7 @@ impl Match {
         } else {
             let right: Vec<String> = self.right.iter().map(python::text).collect();
             let reason = format!("wanted {}, found {shown}", super::quoted(&right, "or"));
-            Finding { score: 0.0, reason, answer }
+            Finding { score: 0.0, reason, answer, metrics: Vec::new() }
         })
     }
 }
@@ -327,7 +327,12 @@ impl Options {
                 let hit = own.iter().enumerate().any(|(at, it)| it.greedy && right(at));
                 let reason =
                     if hit { "greedy decoding writes it" } else { "greedy decoding writes something else" };
-                Finding { score: f64::from(u8::from(hit)), reason: reason.to_owned(), answer }
+                Finding {
+                    score: f64::from(u8::from(hit)),
+                    reason: reason.to_owned(),
+                    answer,
+                    metrics: Vec::new(),
+                }
             }
             Pick::Brier => {
                 let most = values[picked];
@@ -336,16 +341,26 @@ impl Options {
                 let distance =
                     |(at, weight): (usize, &f64)| (weight / sum - f64::from(u8::from(right(at)))).powi(2);
                 let brier: f64 = weights.iter().enumerate().map(distance).sum();
-                Finding { score: 1.0 - brier / 2.0, reason: format!("{brier:.6}"), answer }
+                Finding {
+                    score: 1.0 - brier / 2.0,
+                    reason: format!("{brier:.6}"),
+                    answer,
+                    metrics: Vec::new(),
+                }
             }
             Pick::Pair => {
                 let score = f64::from(u8::from(right(picked)));
-                Finding { score, reason: format!("right is {wanted}, picked is {picked}"), answer }
+                Finding {
+                    score,
+                    reason: format!("right is {wanted}, picked is {picked}"),
+                    answer,
+                    metrics: Vec::new(),
+                }
             }
             _ if right(picked) => Finding::right(format!("the likeliest is {picked}"), answer),
             _ => {
                 let reason = format!("wanted {wanted}, the likeliest is {picked}");
-                Finding { score: 0.0, reason, answer }
+                Finding { score: 0.0, reason, answer, metrics: Vec::new() }
             }
         })
     }
@@ -379,7 +394,7 @@ impl Told {
                 (inverse(bytes), format!("{bits:.6}"))
             }
         };
-        Ok(Finding { score: score.clamp(0.0, 1.0), reason, answer: None })
+        Ok(Finding { score: score.clamp(0.0, 1.0), reason, answer: None, metrics: Vec::new() })
     }
 }
 

@@ -36,6 +36,9 @@ pub(super) fn write(report: &Report) -> String {
             table(&mut out, &tables::topics(model), "###");
         }
         super::heat::markdown(&mut out, &super::heat::maps(report), escaped);
+        for it in tables::several(report) {
+            table(&mut out, &it, "##");
+        }
     }
     if !report.skipped.is_empty() {
         out.push_str("\n## Skipped models\n\n");

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::backend::{BackendError, Generate, Prompt, Request, Score};
+use crate::backend::{BackendError, Generate, Message, Prompt, Request, Score};
 use crate::diagnostic::Mistake;
 use crate::explain;
 use crate::gate::{Gate, Ruling, Standing};
@@ -20,7 +20,11 @@ use crate::trial::{Plan, Trial};
 use crate::weights::{Weights, sha256_of_text};
 pub use summary::Summary;
 
+mod consult;
 mod summary;
+mod verdict;
+
+use consult::Consulted;
 
 /// Whether a model can be asked here.
 #[derive(Clone, Debug)]
@@ -75,8 +79,11 @@ pub struct Session {
     goldens: HashMap<(u32, u32), Golden>,
     unreadable: HashSet<(u32, u32)>,
     pool: Pool,
+    consulted: Consulted,
     examiner: Box<dyn Examiner>,
     ledger: Mutex<Ledger>,
+    /// A trial is done.
+    ended: Condvar,
     store_broke: OnceLock<(String, String)>,
 }
 
@@ -93,7 +100,9 @@ struct Ledger {
 /// What came of a model's trials.
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    scores: Vec<f64>,
+    scored: Vec<verdict::Scored>,
+    /// Trials that were run, whatever came of them.
+    done: usize,
     unscored: usize,
     errored: usize,
     skipped: usize,
@@ -183,9 +192,11 @@ impl Session {
             }
         }
         let session = Self {
-            pool: Pool::new(&counts, open),
+            pool: Pool::new(&counts, &plan.asked_by_graders(chosen), open),
+            consulted: Consulted::default(),
             examiner,
             ledger: Mutex::new(Ledger { models, tallies, ..Ledger::default() }),
+            ended: Condvar::new(),
             store_broke: OnceLock::new(),
             _alive: alive,
             plan,
@@ -230,6 +241,8 @@ impl Session {
                 drop(self.store_broke.set((error.to_string(), name)));
             }
         }
+        lock(&self.ledger).tallies[model].done += 1;
+        self.ended.notify_all();
         told
     }
 
@@ -246,14 +259,15 @@ impl Session {
             key: None,
             outcome: Outcome::Skipped(String::new()),
             threshold: case.threshold,
-            greedy: case.sampling.is_greedy(),
+            greedy: self.plan.drawn(trial).sampling.is_greedy(),
+            sampling: self.plan.sampling(trial),
             standing: String::new(),
             golden: None,
             passed: false,
             prompt: None,
             response: None,
             found: Vec::new(),
-            case_digest: case.digest(variant),
+            case_digest: self.plan.digest(trial),
             prompt_digest: variant.prompt_digest(),
             template: None,
             numerics: None,
@@ -353,14 +367,15 @@ impl Session {
             }
         };
         let response = row.response.insert(response);
-        row.found = match self.find_out(&variant.rubric, &response.text, found) {
+        let text =
+            if variant.rubric.reads_prompt() { plain(&variant.messages) } else { response.text.clone() };
+        row.found = match self.find_out(&variant.rubric, &text, found, &row.name) {
             Ok(found) => found,
             Err(Unanswered::Skipped(reason)) => return Outcome::Skipped(reason),
             Err(Unanswered::Errored(reason)) => return Outcome::Errored(reason),
             Err(Unanswered::Unscored(reason)) => return Outcome::Unscored(reason),
         };
-        let evidence =
-            Evidence { text: &response.text, likelihoods: &response.likelihoods, found: &row.found };
+        let evidence = Evidence { text: &text, likelihoods: &response.likelihoods, found: &row.found };
         match variant.rubric.grade(&evidence) {
             Judgement::Scored(grade) => Outcome::Scored(grade),
             Judgement::Unscored(reason) => Outcome::Unscored(reason),
@@ -368,12 +383,18 @@ impl Session {
     }
 
     /// What graders have to know beside a response's text, unless it is known of the run that is taken up again.
-    fn find_out(&self, rubric: &Rubric, text: &str, known: Vec<Found>) -> Result<Vec<Found>, Unanswered> {
+    fn find_out(
+        &self,
+        rubric: &Rubric,
+        text: &str,
+        known: Vec<Found>,
+        trial: &str,
+    ) -> Result<Vec<Found>, Unanswered> {
         let inquiries = rubric.inquiries(text);
         if known.len() == inquiries.len() {
             return Ok(known);
         }
-        inquiries.iter().map(|it| self.examiner.examine(it)).collect()
+        inquiries.iter().map(|it| self.examine(it, trial)).collect()
     }
 
     /// What is asked: one request, or several where continuations follow prompts of their own.
@@ -381,6 +402,9 @@ impl Session {
         let case = self.plan.case(trial);
         let variant = self.plan.variant(trial);
         let messages = variant.messages.clone();
+        if variant.rubric.reads_prompt() {
+            return vec![Request::Read(plain(&messages))];
+        }
         if let Some(scorings) = variant.rubric.scorings() {
             let request = |it: &Scoring| {
                 let messages = it.prompt.clone().unwrap_or_else(|| messages.clone());
@@ -419,7 +443,7 @@ impl Session {
             "{name}\n{}\n{}\n{asked}\n{}\nseed {}{logprobs}",
             opened.sha256,
             opened.backend.numerics(),
-            case.digest(variant),
+            self.plan.digest(trial),
             self.plan.sampling(trial).seed,
         ))
     }
@@ -440,7 +464,13 @@ impl Session {
         let mut ledger = lock(&self.ledger);
         let tally = &mut ledger.tallies[trial.model as usize];
         match &row.outcome {
-            Outcome::Scored(grade) => tally.scores.push(grade.score),
+            Outcome::Scored(grade) => tally.scored.push(verdict::Scored {
+                position: row.position,
+                suite: row.suite.clone(),
+                cluster: row.cluster.clone(),
+                score: grade.score,
+                golden: row.golden,
+            }),
             Outcome::Unscored(_) => tally.unscored += 1,
             Outcome::Errored(_) => tally.errored += 1,
             Outcome::Skipped(_) => tally.skipped += 1,
@@ -531,6 +561,11 @@ fn digests_of(row: &TrialRow) -> Digests {
         template: row.template.as_deref().map_or_else(|| "none".to_owned(), short),
         response: short(&sha256_of_text(row.response.as_ref().map_or("", text_of))),
     }
+}
+
+/// The text that a model without a chat template reads.
+fn plain(messages: &[Message]) -> String {
+    messages.iter().map(|it| it.content.as_str()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// What a golden keeps of a response.

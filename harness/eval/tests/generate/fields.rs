@@ -222,7 +222,8 @@ fn needles_lie_where_they_should() {
 fn every_function_is_documented() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/generate.md");
     let docs = std::fs::read_to_string(path).unwrap();
-    let (_, listed) = docs.split_once("<!-- functions -->\n").expect("the list has its mark");
+    let mark = "<!-- functions -->\n";
+    let (before, listed) = docs.split_once(mark).expect("the list has its mark");
     let mut wanted = String::new();
     for field in &eval::generate::functions::FIELDS {
         wanted += &format!("\n### {}\n\n| function | gives |\n|---|---|\n", field.name);
@@ -230,8 +231,8 @@ fn every_function_is_documented() {
             wanted += &format!("| `{}` | {} |\n", it.form, it.what.replace('|', "\\|"));
         }
     }
-    if std::env::var_os("PROOFMARK_WRITE_DOCS").is_some() {
-        std::fs::write(path, docs.replace(listed, &wanted)).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, format!("{before}{mark}{wanted}")).unwrap();
     } else {
         assert_eq!(listed, wanted, "the list in docs/generate.md is not that of the code");
     }

@@ -5,11 +5,16 @@
 )]
 
 mod choice;
+mod coherence;
 mod json;
+mod judge;
+mod math;
 mod mistakes;
 mod number;
 mod properties;
 mod rubric;
+mod sql;
+mod steps;
 mod text;
 
 use eval::backend::Likelihood;
@@ -145,6 +150,11 @@ fn no_answer_is_slow() {
         "choice: { answer: B, options: { A: Paris, B: Rome, C: 'A', D: '1' } }",
         "json: { schema: { type: array, items: { type: string } } }",
         "length: { max_words: 10, max_chars: 10, max_lines: 10 }",
+        "math: '\\frac{1}{2}'",
+        "math: { value: '{1, 2, 3}', ordered: true }",
+        "sql: { schema: 'CREATE TABLE t (a)', rows: [[1]] }",
+        "steps: { of: [1, 5, x, answer], answer: 5 }",
+        "coherence: {}",
     ];
     let answers = large_answers();
     for written in rubrics {

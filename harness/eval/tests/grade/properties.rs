@@ -17,7 +17,7 @@ fn separated(number: u64) -> String {
     text
 }
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 13] = [
     "exact: { any: [a, b c], ignore_case: true }",
     "contains: { any: [a, b], all: [c d], none: [e], words: true }",
     "regex: { pattern: '(\\w+) (\\w*)', group: 2, equals: x }",
@@ -26,6 +26,11 @@ const ALL: [&str; 8] = [
     "choice: C",
     "json: { schema: { type: object, required: [a] } }",
     "length: { min_words: 2, max_chars: 9, max_lines: 2 }",
+    "math: { value: '\\frac{1}{2}, x', simplified: true }",
+    "math: '(1, 2]'",
+    "sql: { schema: 'CREATE TABLE a (b)', rows: [[1]] }",
+    "steps: { of: [1, 42, one], answer: 10 }",
+    "coherence: { language: de }",
 ];
 
 /// Text out of what graders look for.
@@ -168,7 +173,10 @@ proptest! {
 
     #[test]
     fn no_yaml_panics(text in "\\PC{0,40}") {
-        for key in ["exact", "contains", "regex", "number", "choice", "json", "length"] {
+        for key in [
+            "exact", "contains", "regex", "number", "choice", "json", "length", "math", "sql", "steps", "coherence", "perplexity",
+            "judge",
+        ] {
             if let Ok(node) = eval::yaml::parse(&format!("{key}: {text}")) {
                 let _ = Rubric::read(&node);
             }

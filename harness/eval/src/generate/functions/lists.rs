@@ -53,15 +53,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         form: "reversed(list)",
         what: "the items from the last to the first; of a text, its characters",
-        run: |call| match call.value(0) {
-            Value::Text(text) => {
+        run: |call| {
+            if let Value::Text(text) = call.value(0) {
                 let text = text.chars().rev().collect();
-                call.new_text(text)
+                return call.new_text(text);
             }
-            _ => {
-                let items = call.list(0)?.iter().rev().cloned().collect();
-                call.new_list(items)
-            }
+            let items = call.list(0)?.iter().rev().cloned().collect();
+            call.new_list(items)
         },
     },
     Function {

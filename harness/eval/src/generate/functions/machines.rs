@@ -233,40 +233,38 @@ fn cache(call: &mut Call<'_, '_>) -> Outcome {
     if size == 0 {
         return Err(call.wrong(1, "a cache has at least one place"));
     }
+    if !["lru", "fifo", "direct"].contains(&policy.as_str()) {
+        let wrong = call.wrong(0, format!("no policy `{policy}`"));
+        return Err(wrong.help("known are \"lru\", \"fifo\" and \"direct\""));
+    }
     let requests = call.list(2)?;
     let mut hits = Vec::new();
-    // For the two that order what they hold: the next to go is the first.
+    // For those that order what they hold: the next to go is the first.
     let mut held: Vec<Value> = Vec::new();
     let mut places: Vec<Option<Value>> = vec![None; size];
     for request in requests.iter() {
         call.pay(1 + held.len() as u64)?;
-        let hit = match policy.as_str() {
-            "direct" => {
-                let number = usize::try_from(call.small_of(2, request)?);
-                let Ok(number) = number else { return Err(call.wrong(2, "a request is a number from 0")) };
-                places[number % size].replace(request.clone()).as_ref() == Some(request)
+        if policy == "direct" {
+            let Ok(number) = usize::try_from(call.small_of(2, request)?) else {
+                return Err(call.wrong(2, "a request is a number from 0"));
+            };
+            let before = places[number % size].replace(request.clone());
+            hits.push(Value::Boolean(before.as_ref() == Some(request)));
+            continue;
+        }
+        let found = held.iter().position(|it| it == request);
+        if let Some(at) = found {
+            if policy == "lru" {
+                let it = held.remove(at);
+                held.push(it);
             }
-            "lru" | "fifo" => {
-                let found = held.iter().position(|it| it == request);
-                if let Some(at) = found {
-                    if policy == "lru" {
-                        let it = held.remove(at);
-                        held.push(it);
-                    }
-                } else {
-                    if held.len() == size {
-                        held.remove(0);
-                    }
-                    held.push(request.clone());
-                }
-                found.is_some()
+        } else {
+            if held.len() == size {
+                held.remove(0);
             }
-            other => {
-                let message = format!("no policy `{other}`");
-                return Err(call.wrong(0, message).help("known are \"lru\", \"fifo\" and \"direct\""));
-            }
-        };
-        hits.push(Value::Boolean(hit));
+            held.push(request.clone());
+        }
+        hits.push(Value::Boolean(found.is_some()));
     }
     call.new_list(hits)
 }

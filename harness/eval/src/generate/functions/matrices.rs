@@ -217,10 +217,10 @@ fn reduced(call: &mut Call<'_, '_>, mut matrix: Matrix) -> Result<(Matrix, Vec<u
 fn multiply(call: &mut Call<'_, '_>, a: &Matrix, b: &Matrix) -> Result<Matrix, Wrong> {
     let longest = a.iter().chain(b).flatten().map(bits).max().unwrap_or(0);
     call.pay((a.len() * b.len() * b[0].len()) as u64 * (1 + longest / 64))?;
-    let cell = |row: &[BigRational], column: usize| {
+    let entry = |row: &[BigRational], column: usize| {
         row.iter().zip(b).fold(BigRational::zero(), |sum, (x, row)| sum + x * &row[column])
     };
-    Ok(a.iter().map(|row| (0..b[0].len()).map(|column| cell(row, column)).collect()).collect())
+    Ok(a.iter().map(|row| (0..b[0].len()).map(|column| entry(row, column)).collect()).collect())
 }
 
 /// The characteristic polynomial, by Faddeev and Le Verrier.

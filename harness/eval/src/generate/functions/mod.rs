@@ -125,17 +125,17 @@ impl Function {
             ));
         }
         for (parameter, argument) in parameters.iter().zip(arguments) {
-            let names = parameter.split_once("=>").map(|(names, _)| names.split(',').count());
-            match (names, argument) {
+            let arity = parameter.split_once("=>").map(|(names, _)| names.split(',').count());
+            match (arity, argument) {
                 (None, Argument::Arrow(_)) if *parameter != "…" => {
                     return Err(format!("`{}` takes a value for `{parameter}`, no `=>`", self.name()));
                 }
                 (Some(_), Argument::Value(_)) => {
                     return Err(format!("`{}` takes `{parameter}` here", self.name()));
                 }
-                (Some(names), Argument::Arrow(arrow)) if arrow.names.len() != names => {
+                (Some(arity), Argument::Arrow(arrow)) if arrow.names.len() != arity => {
                     return Err(format!(
-                        "`{}` takes `{parameter}` here: {names} names before `=>`",
+                        "`{}` takes `{parameter}` here: {arity} names before `=>`",
                         self.name()
                     ));
                 }
