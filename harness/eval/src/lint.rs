@@ -34,6 +34,8 @@ pub struct Lints {
 /// - two variants, of whatever cases, that ask the same;
 /// - a case without `why`, and one without exactly one of [`DIFFICULTIES`] among its tags.
 ///
+/// Of a suite with a `dataset`, only what cannot be read is wrong: its questions are published as they are.
+///
 /// A note is a topic with fewer than 15 cases written by hand, or fewer than 3 families.
 pub fn lint(loaded: &Loaded) -> Lints {
     let mut lints = Lints { wrong: loaded.wrong.clone(), notes: Vec::new() };

@@ -231,7 +231,7 @@ fn every_function_is_documented() {
             wanted += &format!("| `{}` | {} |\n", it.form, it.what.replace('|', "\\|"));
         }
     }
-    if std::env::var_os("PROOFMARK_WRITE_DOCS").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, format!("{before}{mark}{wanted}")).unwrap();
     } else {
         assert_eq!(listed, wanted, "the list in docs/generate.md is not that of the code");
