@@ -110,7 +110,7 @@ fn committed() -> Plan {
     let models = Models::load(&path("models.yaml")).unwrap_or_else(|wrong| {
         panic!("{}", wrong.iter().map(rendered).collect::<String>());
     });
-    let Loaded { suites, wrong } = case::load(&path("cases"), &models);
+    let Loaded { suites, wrong, .. } = case::load(&path("cases"), &models);
     assert!(wrong.is_empty(), "{}", wrong.iter().map(|it| rendered(&it.mistake)).collect::<String>());
     trial::expand(models, suites)
 }

@@ -1,12 +1,14 @@
-//! `cargo test --test quality`: one test for each model and case, gated against `golden/`.
+//! `cargo test --test quality`: one test for each model and case, gated against `golden/`, and one verdict a model.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use eval::availability;
 use eval::backend::Backend;
-use eval::case::{self, WrongCase};
+use eval::case::{self, Loaded, WrongCase};
+use eval::dataset::Selection;
 use eval::diagnostic::Mistake;
+use eval::grade::Contained;
 use eval::lock::Lock;
 use eval::machine::Machine;
 use eval::model::{BackendKind, Model, Models};
@@ -22,6 +24,7 @@ use libtest_mimic::{Arguments, Completion, Failed};
 const THREADS: usize = 64;
 
 fn main() -> ExitCode {
+    sandbox::child();
     let mut arguments = Arguments::from_args();
     let threads = *arguments.test_threads.get_or_insert(THREADS);
     let settings = match Settings::from_env() {
@@ -37,15 +40,32 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&Arguments { filter: None, ..arguments }, tests.collect()).exit_code();
         }
     };
-    let loaded = case::load(&settings.cases, &models);
-    let plan = trial::expand(models, loaded.suites);
-    let available = availability::look(&plan.models, &lock, &Cache::from_env(), &supports);
-    let quality = Quality { plan, available, arguments, tags: settings.tags.clone() };
+    let cache = Cache::from_env();
+    let selection = Selection {
+        suites: settings.suites.clone(),
+        filter: arguments.filter.clone(),
+        cache: cache.clone(),
+        seed: settings.seed,
+    };
+    let Loaded { suites, wrong, unasked, missing } =
+        case::load_selected(&settings.cases, &models, &selection);
+    let plan = trial::expand(models, suites);
+    let available = availability::look(&plan.models, &lock, &cache, &supports);
+    let absent = unasked.into_iter().chain(missing.iter().map(|it| it.0.clone())).collect();
+    let quality = Quality {
+        plan,
+        available,
+        arguments,
+        tags: settings.tags.clone(),
+        limit: settings.limit,
+        missing,
+        absent,
+    };
     if quality.arguments.list {
-        let tests = quality.tests(&Arc::new(OnceLock::new()), &loaded.wrong);
+        let tests = quality.tests(&Arc::new(OnceLock::new()), &wrong);
         return libtest_mimic::run(&quality.arguments, tests).exit_code();
     }
-    quality.run(&settings, &loaded.wrong, threads)
+    quality.run(&settings, &wrong, threads)
 }
 
 struct Quality {
@@ -54,6 +74,12 @@ struct Quality {
     arguments: Arguments,
     /// Only cases with one of these; all if there is none.
     tags: Vec<String>,
+    /// Only the first so many documents of each data set.
+    limit: Option<usize>,
+    /// Suites whose data are not there, with what to do.
+    missing: Vec<(String, String)>,
+    /// Suites that are there, but not asked.
+    absent: Vec<String>,
 }
 
 impl Quality {
@@ -61,7 +87,7 @@ impl Quality {
     fn tests(&self, session: &Arc<OnceLock<Session>>, wrong: &[WrongCase]) -> Vec<libtest_mimic::Trial> {
         let mut tests = Vec::with_capacity(self.plan.trials.len());
         let mut last = None;
-        for (position, trial) in self.plan.trials.iter().enumerate().filter(|(_, it)| self.is_tagged(**it)) {
+        for (position, trial) in self.plan.trials.iter().enumerate().filter(|(_, it)| self.is_asked(**it)) {
             let model = self.plan.model(*trial);
             let first = last.replace(trial.model) != Some(trial.model);
             match &self.available[trial.model as usize] {
@@ -79,27 +105,51 @@ impl Quality {
                 Availability::Ready(_) => {
                     let session = Arc::clone(session);
                     tests.push(libtest_mimic::Trial::ignorable_test(self.plan.name(*trial), move || {
-                        match session.get().expect("the session begins before its tests").run(position) {
-                            Told::Passed => Ok(Completion::Completed),
-                            Told::Ignored(reason) => Ok(Completion::ignored_with(reason)),
-                            Told::Failed(story) => Err(Failed::from(story)),
-                        }
+                        told(session.get().expect("the session begins before its tests").run(position))
                     }));
                 }
             }
         }
         tests.extend(wrong.iter().map(|it| failing(it.name.clone(), rendered(&it.mistake))));
+        tests.extend(
+            self.missing
+                .iter()
+                .map(|(suite, reason)| ignored(format!("{suite}/every-document"), reason.clone())),
+        );
+        // Tests are taken in this order: when a verdict waits for its model's trials, others are at work on them.
+        tests.extend(self.judged().map(|model| {
+            let session = Arc::clone(session);
+            libtest_mimic::Trial::ignorable_test(verdict(&self.plan.models.models[model]), move || {
+                told(session.get().expect("the session begins before its tests").verdict(model))
+            })
+        }));
         tests
+    }
+
+    /// The models, by position, that have a trial which can be run here.
+    fn judged(&self) -> impl Iterator<Item = usize> {
+        let has_trials = |model: &usize| {
+            let mut trials = self.plan.trials.iter().filter(|it| it.model as usize == *model);
+            trials.any(|it| self.is_asked(*it))
+        };
+        let ready = |model: &usize| matches!(self.available[*model], Availability::Ready(_));
+        (0..self.plan.models.models.len()).filter(move |it| ready(it) && has_trials(it))
     }
 
     /// Whether the filter means trials of this very model.
     fn names(&self, model: &Model) -> bool {
         let filter = self.arguments.filter.as_deref().unwrap_or_default();
-        filter.rsplit("::").next().is_some_and(|it| it == model.name) && filter != whole(model)
+        filter.rsplit("::").next().is_some_and(|it| it == model.name)
+            && filter != whole(model)
+            && filter != verdict(model)
     }
 
-    /// Whether the tags leave a trial.
-    fn is_tagged(&self, trial: Trial) -> bool {
+    /// Whether the tags and the limit leave a trial.
+    fn is_asked(&self, trial: Trial) -> bool {
+        let beyond = self.limit.is_some_and(|it| self.plan.suite(trial).dataset && trial.case as usize >= it);
+        if beyond {
+            return false;
+        }
         self.tags.is_empty() || self.plan.case(trial).tags.iter().any(|it| self.tags.contains(it))
     }
 
@@ -110,13 +160,14 @@ impl Quality {
             && arguments.skip.is_empty()
             && !arguments.ignored
             && self.tags.is_empty()
+            && self.limit.is_none()
         {
             return (0..self.plan.trials.len()).collect();
         }
         let left = |name: String| !arguments.is_filtered_out(&ignored(name, String::new()));
         let chosen = |position: &usize| {
             let trial = self.plan.trials[*position];
-            if !self.is_tagged(trial) {
+            if !self.is_asked(trial) {
                 return false;
             }
             match &self.available[trial.model as usize] {
@@ -135,10 +186,10 @@ impl Quality {
         let options = Options {
             gate: settings.gate,
             golden: settings.golden.clone(),
-            partial: chosen.len() < self.plan.trials.len(),
+            partial: chosen.len() < self.plan.trials.len() || !settings.suites.is_empty(),
             resume: settings.resume,
             propose: std::env::var_os("CI").is_none(),
-            mistaken: wrong.iter().map(|it| it.name.clone()).collect(),
+            mistaken: wrong.iter().map(|it| &it.name).chain(&self.absent).cloned().collect(),
             run: new_run(settings, threads),
         };
         let store = match Store::open(&settings.store) {
@@ -152,7 +203,7 @@ impl Quality {
             options,
             store,
             Box::new(open),
-            Box::new(eval::grade::Nowhere),
+            Box::new(Contained),
         );
         let (session, notes, unreadable) = match begun {
             Ok(begun) => begun,
@@ -188,6 +239,19 @@ impl Quality {
 /// The name of the one test that stands for all trials of a model that cannot run here.
 fn whole(model: &Model) -> String {
     format!("every-case::{}", model.name)
+}
+
+/// The name of the last test of a model.
+fn verdict(model: &Model) -> String {
+    format!("verdict::{}", model.name)
+}
+
+fn told(told: Told) -> Result<Completion, Failed> {
+    match told {
+        Told::Passed => Ok(Completion::Completed),
+        Told::Ignored(reason) => Ok(Completion::ignored_with(reason)),
+        Told::Failed(story) => Err(Failed::from(story)),
+    }
 }
 
 fn failing(name: String, story: String) -> libtest_mimic::Trial {
@@ -237,6 +301,9 @@ fn new_run(settings: &Settings, threads: usize) -> NewRun {
         "cases": settings.cases,
         "golden": settings.golden,
         "tags": settings.tags,
+        "seed": settings.seed,
+        "suites": settings.suites,
+        "limit": settings.limit,
     });
     let git = std::process::Command::new("git")
         .arg("-C")

@@ -98,6 +98,43 @@ fn a_report_has_four_formats() {
     place.xtask(&["report", "--output", "tiny.yaml/report.md"]).refused().says("cannot be written");
 }
 
+/// Forty cases, each its own: `Place::many` has them in one suite.
+#[test]
+fn runs_models_and_reports_are_compared() {
+    let place = Place::many(40);
+    place
+        .xtask(&["compare", "1", "2"])
+        .refused()
+        .says("run `cargo test --test quality`, or set PROOFMARK_STORE");
+    place.run(&[]).passed();
+    place.run(&[]).passed();
+    let ended = |arguments: &[&str]| place.xtask(&[&["compare"], arguments].concat());
+    let same = ended(&["1", "2"]);
+    assert_eq!(same.code, Some(4), "{}", same.told());
+    same.says("run 2, tiny beside run 1, tiny").says("cannot tell: difference 0.000");
+    assert_eq!(ended(&["1", "2", "--margin", "0.5"]).code, Some(0));
+    let report = place.xtask(&["report", "--run", "1", "--format", "json", "--output", "old.json"]);
+    report.passed();
+    place.put("tiny.yaml", "version: 1\notherwise: no idea\n");
+    place.run(&[]).failed();
+    for sides in [["old.json", "3:tiny"], ["1:tiny", "3"], ["2", "tiny"]] {
+        let ran = ended(&sides);
+        assert_eq!(ran.code, Some(3), "{sides:?} {}", ran.told());
+        ran.says("regressed: difference −1.000").says("40 trials of 40 clusters");
+    }
+    let json = ended(&["1", "3", "--by", "topic", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON and nothing else");
+    assert_eq!(json["comparisons"][0]["analysis"]["verdict"], "regressed");
+    ended(&["1", "9"]).refused().says("there is no run 9; the newest are 3, 2, 1");
+    ended(&["1", "none"])
+        .refused()
+        .says("`none` is no file, no number of a run, and no model that a stored run asked");
+    ended(&["1", "2:none"]).refused().says("run 2 did not ask `none`; it asked tiny");
+    ended(&["1", "new.json"]).refused().says("there is no file new.json");
+    ended(&["1", "2", "--margin", "5"]).refused().says("five points are 0.05");
+    assert_eq!(ended(&["1"]).code, Some(2));
+}
+
 #[test]
 fn every_model_is_listed_with_what_it_needs() {
     let place = Place::with_two_cases();

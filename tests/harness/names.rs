@@ -57,7 +57,7 @@ fn each_listed_name_selects_one_test() {
     let place = place();
     let list = place.run(&["--list"]).passed().stdout;
     let names: Vec<&str> = list.lines().filter_map(|it| it.strip_suffix(": test")).collect();
-    assert_eq!(names.len(), 18, "{list}");
+    assert_eq!(names.len(), 20, "{list}");
     for name in names {
         let ran = place.run(&["--exact", name]).passed().says("running 1 test\n");
         assert_eq!(ran.outcomes().keys().collect::<Vec<_>>(), [name]);
@@ -77,7 +77,10 @@ fn what_is_skipped_is_not_run() {
     let ran =
         place.run(&["--skip", "matrix", "--skip", "warm", "--skip", "tiny-2"]).passed().says("partial:");
     let names: Vec<String> = ran.outcomes().into_keys().collect();
-    assert_eq!(names, ["every-case::absent", "sums/carry/plain::tiny", "words/echo/plain::tiny"]);
+    assert_eq!(
+        names,
+        ["every-case::absent", "sums/carry/plain::tiny", "verdict::tiny", "words/echo/plain::tiny"]
+    );
     assert_eq!(place.totals(), [2, 0, 0, 8]);
 }
 
@@ -109,7 +112,7 @@ fn threads_change_nothing() {
     for threads in ["1", "2", "64"] {
         let output = place.command(&["--test-threads", threads]).output().unwrap();
         let ran = crate::place::Ran::from(output).passed();
-        assert_eq!(ran.outcomes().len(), 18, "{}", ran.told());
+        assert_eq!(ran.outcomes().len(), 20, "{}", ran.told());
         assert_eq!(place.totals(), [17, 0, 0, 8]);
     }
     assert_eq!(place.count("SELECT count(*) FROM run WHERE ended_at IS NOT NULL"), 3);
@@ -121,7 +124,16 @@ fn threads_change_nothing() {
 fn tags_select_cases() {
     let ran = place().run_with("PROOFMARK_TAGS", "easy, unused", &[]).passed().says("partial:");
     let names: Vec<String> = ran.outcomes().into_keys().collect();
-    assert_eq!(names, ["every-case::absent", "sums/carry/plain::tiny", "sums/carry/plain::tiny-2"]);
+    assert_eq!(
+        names,
+        [
+            "every-case::absent",
+            "sums/carry/plain::tiny",
+            "sums/carry/plain::tiny-2",
+            "verdict::tiny",
+            "verdict::tiny-2"
+        ]
+    );
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn a_killed_run_goes_on_where_it_was() {
         .passed()
         .says("run 1 goes on: 5 of 40 trials are there\n")
         .says("5 answers came from the run that was taken up again\n");
-    assert_eq!(ran.outcomes().len(), 40);
+    // And the verdict.
+    assert_eq!(ran.outcomes().len(), 41);
     assert_eq!(place.totals(), [40, 0, 0, 0]);
     assert_eq!(place.count("SELECT count(*) FROM run"), 1);
     assert_eq!(place.count("SELECT count(*) FROM run WHERE ended_at IS NOT NULL"), 1);

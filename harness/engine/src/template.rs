@@ -93,7 +93,7 @@ impl Template {
             .map(|it| {
                 let role = match it.role {
                     Role::System => "system",
-                    Role::User => "user",
+                    Role::User | Role::Text => "user",
                     Role::Assistant => "assistant",
                 };
                 context! { role, content => it.content.as_str() }

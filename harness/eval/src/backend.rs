@@ -57,6 +57,11 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// Nobody: a message that stands alone and is read as it is, without a chat template. A text of no character
+    /// stands for the token that texts begin with.
+    #[serde(skip)]
+    #[schemars(skip)]
+    Text,
 }
 
 /// One turn of a conversation, before the chat template.

@@ -60,14 +60,17 @@ pub fn bless(
     let is_outdated = |row: &TrialRow| {
         now.get(&row.name).is_some_and(|it| {
             let variant = plan.variant(*it);
-            row.case_digest != plan.case(*it).digest(variant) || row.prompt_digest != variant.prompt_digest()
+            row.case_digest != plan.digest(*it) || row.prompt_digest != variant.prompt_digest()
         })
     };
     let mut blessing = Blessing::default();
     let mut entries: BTreeMap<(&str, &str), Vec<Entry>> = BTreeMap::new();
     for row in trials {
         let chosen = filters.is_empty() || filters.iter().any(|it| row.name.contains(it.as_str()));
-        let Some(entry) = entry_of(row).filter(|_| chosen) else { continue };
+        let Some(mut entry) = entry_of(row).filter(|_| chosen) else { continue };
+        if plan.suites.iter().any(|it| it.dataset && it.name == row.suite) {
+            entry = entry.without_texts();
+        }
         blessing.chosen += 1;
         if is_outdated(row) {
             blessing.outdated.push(row.name.clone());

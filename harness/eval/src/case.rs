@@ -1,22 +1,26 @@
 //! Cases: what is asked, read from `cases/<category>/<topic>.yaml`.
 
+mod family;
+mod filter;
+mod read;
 mod sampling;
 mod variants;
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::backend::{Message, Role, Sampling};
+use crate::dataset;
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::grade::Rubric;
-use crate::model::{Models, entries_of, is_name};
+use crate::model::{Models, is_name};
 use crate::weights::sha256_of_text;
-use crate::yaml::{self, Malformed, Node, Span, Spanned, Value};
+use crate::yaml::{self, Malformed, Node, Span, Spanned};
+pub use read::{load, load_selected, read, read_seeded};
 use sampling::WrittenSampling;
 
 /// The version of case files that is read.
@@ -36,6 +40,10 @@ pub struct Suite {
     pub description: String,
     /// The cases, in order.
     pub cases: Vec<Case>,
+    /// Whether they are the documents of a data set, whose texts goldens do not repeat.
+    pub dataset: bool,
+    /// What lm-evaluation-harness calls the task, if the file is one of its own.
+    pub task: Option<String>,
 }
 
 impl Suite {
@@ -57,16 +65,22 @@ pub struct Case {
     pub id: String,
     /// The line of the file on which it begins.
     pub line: usize,
+    /// Where its id is written.
+    pub place: Span,
+    /// Which misunderstanding it catches.
+    pub why: Option<String>,
+    /// Whether it is a family: its variants are drawn.
+    pub generated: bool,
+    /// Why its prompt may hold its own target; `None` where it may not.
+    pub target_in_prompt: Option<String>,
     /// Words to select cases by.
     pub tags: Vec<String>,
     /// Cases that stand or fall together have one cluster.
     pub cluster: Option<String>,
     /// The score that passes where no golden applies.
     pub threshold: f64,
-    /// How tokens are chosen; the seed is the first repeat's.
-    pub sampling: Sampling,
-    /// How often each variant is asked, each time with another seed.
-    pub repeats: u32,
+    /// How tokens are chosen: one for each combination of the lists of `sampling`.
+    pub drawn: Vec<Drawn>,
     /// Keeps how likely each token of the answer was, beside this many of the likeliest. It changes no answer.
     pub logprobs: Option<u32>,
     /// The most tokens of an answer.
@@ -79,11 +93,36 @@ pub struct Case {
     pub variants: Vec<Variant>,
 }
 
-/// A case with a value for each variable of its matrix.
+/// One way in which a case's answers are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// How tokens are chosen; the seed is the first repeat's.
+    pub sampling: Sampling,
+    /// As it stands in a trial's name: `@t0.7`, and `@p0.9` and `@s3` where lists give several; empty if greedy.
+    pub label: String,
+    /// How often each variant is asked, each time with another seed.
+    pub repeats: u32,
+}
+
+impl Drawn {
+    /// One way, where no list gives several; nothing is drawn, and so nothing repeated, at temperature 0.
+    pub fn new(sampling: Sampling, repeats: u32) -> Self {
+        if sampling.is_greedy() {
+            return Self { sampling, label: String::new(), repeats: 1 };
+        }
+        Self { label: format!("@t{}", sampling.temperature), sampling, repeats }
+    }
+}
+
+/// A case with a value for each variable of its matrix, and for each that is drawn.
 #[derive(Clone, Debug)]
 pub struct Variant {
-    /// The values as they stand in the trial's name: `n=3,k=2`; empty without a matrix.
+    /// The values as they stand in the trial's name: `n=3,k=2`; the number of the draw; empty without either.
     pub label: String,
+    /// The seed that it was drawn with.
+    pub seed: Option<u64>,
+    /// Messages that are worked examples; they follow the system's.
+    pub examples: usize,
     /// What is asked, before the chat template.
     pub messages: Vec<Message>,
     /// How an answer is judged.
@@ -91,6 +130,15 @@ pub struct Variant {
 }
 
 impl Variant {
+    /// The target that what is asked gives away, if it does; worked examples are not looked at.
+    pub fn leak(&self) -> Option<String> {
+        let system = usize::from(self.messages.first().is_some_and(|it| it.role == Role::System));
+        let asked = self.messages.iter().enumerate();
+        let asked = asked.filter(|(at, _)| !(system..system + self.examples).contains(at));
+        let text = asked.map(|(_, it)| it.content.as_str()).collect::<Vec<_>>().join("\n");
+        self.rubric.leak(&text)
+    }
+
     /// SHA-256 of what is asked.
     pub fn prompt_digest(&self) -> String {
         let mut text = String::new();
@@ -99,6 +147,7 @@ impl Variant {
                 Role::System => "system",
                 Role::User => "user",
                 Role::Assistant => "assistant",
+                Role::Text => "text",
             };
             // Lengths, so that no two conversations give one text. Writing to a String cannot fail.
             let _ = write!(text, "{role} {}\n{content}\n", content.len());
@@ -109,9 +158,9 @@ impl Variant {
 
 impl Case {
     /// SHA-256 of how an answer is produced and judged, beside the prompt.
-    pub fn digest(&self, variant: &Variant) -> String {
-        let Sampling { temperature, top_k, top_p, min_p, seed, .. } = &self.sampling;
-        let Sampling { repetition_penalty, frequency_penalty, presence_penalty, .. } = &self.sampling;
+    pub fn digest(&self, variant: &Variant, drawn: &Drawn) -> String {
+        let Sampling { temperature, top_k, top_p, min_p, seed, .. } = &drawn.sampling;
+        let Sampling { repetition_penalty, frequency_penalty, presence_penalty, .. } = &drawn.sampling;
         let mut text = format!(
             "{}\nt {temperature} k {top_k:?} p {top_p:?} seed {seed} max {} stop {:?}",
             variant.rubric.canonical(),
@@ -130,6 +179,10 @@ impl Case {
                 let _ = write!(text, " {name} {value}");
             }
         }
+        // Another seed's case is another case, also where it comes out alike.
+        if let Some(seed) = variant.seed {
+            let _ = write!(text, " drawn with {seed}");
+        }
         sha256_of_text(&text)
     }
 }
@@ -141,6 +194,10 @@ pub struct Loaded {
     pub suites: Vec<Suite>,
     /// What is wrong, in the order of the files.
     pub wrong: Vec<WrongCase>,
+    /// Names of suites that are there, but not asked.
+    pub unasked: Vec<String>,
+    /// Names of suites whose data are not there, with what to do.
+    pub missing: Vec<(String, String)>,
 }
 
 /// A case, or a whole file, that cannot be used.
@@ -162,10 +219,17 @@ pub(crate) struct WrittenSuite {
     version: i64,
     /// The theme in a line.
     description: Option<String>,
+    /// The seed of generated cases; 0 unless given.
+    seed: Option<u64>,
+    /// false: the suite is asked only of those who name it, as by `PROOFMARK_SUITES`.
+    default: Option<bool>,
     /// What holds for every case that does not say otherwise.
     defaults: Option<Defaults>,
     /// The cases.
+    #[serde(default)]
     cases: Vec<WrittenCase>,
+    /// Instead of cases: the data set whose documents they are.
+    dataset: Option<Elsewhere<dataset::Written>>,
 }
 
 /// What holds for every case of the file that does not say otherwise.
@@ -190,6 +254,8 @@ struct Defaults {
     models: Option<Vec<Spanned<String>>>,
     /// The score that passes where no golden applies.
     threshold: Option<Spanned<f64>>,
+    /// What `cargo xtask lint` does not object to.
+    lint: Option<Lint>,
 }
 
 /// A question and how answers are judged.
@@ -208,6 +274,9 @@ struct WrittenCase {
     /// Named lists of values; each combination is a variant of the case.
     #[expect(dead_code, reason = "read from its node, in the order written")]
     matrix: Option<Elsewhere<std::collections::BTreeMap<String, Vec<serde_json::Value>>>>,
+    /// Variables that are drawn and computed; each draw is a variant of the case.
+    #[expect(dead_code, reason = "read from its node, in the order written")]
+    generate: Option<Elsewhere<family::WrittenGenerate>>,
     /// The score, from 0 to 1, that passes where no golden applies; 1 unless given.
     threshold: Option<Spanned<f64>>,
     /// The system message.
@@ -228,8 +297,17 @@ struct WrittenCase {
     /// Cases that stand or fall together; the case's id unless given.
     cluster: Option<String>,
     /// Which misunderstanding the case catches.
-    #[expect(dead_code, reason = "written for people who read the file")]
     why: Option<String>,
+    /// What `cargo xtask lint` does not object to.
+    lint: Option<Lint>,
+}
+
+/// What `cargo xtask lint` does not object to.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Lint {
+    /// Why the prompt holds its own target, and is no gift all the same.
+    target_in_prompt: Option<String>,
 }
 
 /// A worked example.
@@ -285,161 +363,21 @@ impl<T: JsonSchema> JsonSchema for Elsewhere<T> {
     }
 }
 
-/// Reads every suite below a folder; no mistake hides another.
-pub fn load(folder: &Path, models: &Models) -> Loaded {
-    let mut files = Vec::new();
-    let mut loaded = Loaded::default();
-    let whole = |name: &str, message: String, help: &str| WrongCase {
-        name: name.to_owned(),
-        mistake: Mistake::of_file(name, message, Some(help.to_owned())),
-    };
-    for entry in walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-        match entry {
-            Ok(entry) => {
-                let yaml = entry.path().extension().is_some_and(|it| it == "yaml" || it == "yml");
-                if entry.file_type().is_file() && yaml {
-                    files.push(entry.into_path());
-                }
-            }
-            Err(error) => {
-                let message = format!("{} cannot be read: {error}", folder.display());
-                loaded.wrong.push(whole("cases", message, "PROOFMARK_CASES names the folder of cases"));
-            }
-        }
-    }
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let mut read: Vec<(usize, FileRead)> = std::thread::scope(|scope| {
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let Some(path) = files.get(index) else { return done };
-                done.push((index, load_file(folder, path, models)));
-            }
-        };
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().flat_map(|it| it.join().expect("reading a file does not panic")).collect()
-    });
-    read.sort_by_key(|(index, _)| *index);
-    let mut names: HashMap<String, PathBuf> = HashMap::new();
-    for (_, file) in read {
-        match file {
-            Ok((suite, wrong)) => {
-                loaded.wrong.extend(wrong);
-                let Some(suite) = suite else { continue };
-                if let Some(other) = names.insert(suite.name.clone(), suite.path.clone()) {
-                    let message = format!("{} and {} are one suite", other.display(), suite.path.display());
-                    loaded.wrong.push(whole(&suite.name, message, "rename one of the files"));
-                    continue;
-                }
-                loaded.suites.push(suite);
-            }
-            Err(wrong) => loaded.wrong.push(*wrong),
-        }
-    }
-    if loaded.suites.is_empty() && loaded.wrong.is_empty() {
-        let message = format!("there is no case below {}", folder.display());
-        loaded.wrong.push(whole("cases", message, "write one: docs/cases.md says how"));
-    }
-    loaded
-}
-
-/// A suite and what is wrong beside it, or what is wrong with the whole file.
-type FileRead = Result<(Option<Suite>, Vec<WrongCase>), Box<WrongCase>>;
-
-fn load_file(folder: &Path, path: &Path, models: &Models) -> FileRead {
-    let relative = path.strip_prefix(folder).unwrap_or(path).with_extension("");
-    let name = relative.components().map(|it| it.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-    if !name.split('/').all(is_name) {
-        let message = format!("`{name}` is no name for a suite");
-        let help = "letters, digits, `-`, `_` and `.` make names of folders and files".to_owned();
-        return Err(Box::new(WrongCase { mistake: Mistake::of_file(&name, message, Some(help)), name }));
-    }
-    let file =
-        SourceFile::load(path).map_err(|it| Box::new(WrongCase { name: name.clone(), mistake: *it }))?;
-    Ok(read(&name, path, &file, models))
-}
-
-/// Reads the text of a suite.
-pub fn read(name: &str, path: &Path, file: &SourceFile, models: &Models) -> (Option<Suite>, Vec<WrongCase>) {
-    let mut mistakes = Vec::new();
-    let mut wrong = Vec::new();
-    let wrong_file = |malformed| WrongCase { name: name.to_owned(), mistake: file.mistake(malformed) };
-    let root = match yaml::parse(&file.text) {
-        Ok(root) => root,
-        Err(malformed) => return (None, vec![wrong_file(malformed)]),
-    };
-    entries_of(&root, &["version", "description", "defaults", "cases"], VERSION, &mut mistakes);
-    let mut take = |node: Option<&Node>| -> Defaults {
-        node.map(yaml::read)
-            .transpose()
-            .unwrap_or_else(|malformed| {
-                mistakes.push(malformed);
-                None
-            })
-            .unwrap_or_default()
-    };
-    let defaults = take(root.field("defaults"));
-    let description = match root.field("description").map(yaml::read::<String>) {
-        Some(Ok(description)) => description,
-        Some(Err(malformed)) => {
-            mistakes.push(malformed);
-            String::new()
-        }
-        None => String::new(),
-    };
-    let mut cases = Vec::new();
-    match root.field("cases").map(|node| (&node.value, node.place())) {
-        Some((Value::List(entries), place)) => {
-            if entries.is_empty() {
-                mistakes.push(mistake("the suite has no case", place));
-            }
-            let mut ids: HashMap<String, usize> = HashMap::new();
-            for (index, entry) in entries.iter().enumerate() {
-                let line = file.line(entry.place());
-                let mut own = Vec::new();
-                let case = read_case(entry, line, &defaults, models, &mut own);
-                // What is no id would not do as a part of a test's name either.
-                let id = match entry.field("id").map(|it| &it.value) {
-                    Some(Value::String(id)) if is_name(id) => id.clone(),
-                    _ => format!("{}", index + 1),
-                };
-                if let Some(first) = ids.insert(id.clone(), line) {
-                    let span = entry.field("id").map_or(entry.place(), Node::place);
-                    own.push(mistake(format!("`{id}` is the id of another case, in line {first}"), span));
-                }
-                let own = own
-                    .into_iter()
-                    .map(|it| WrongCase { name: format!("{name}/{id}"), mistake: file.mistake(it) });
-                let before = wrong.len();
-                wrong.extend(own);
-                cases.extend(case.filter(|_| wrong.len() == before));
-            }
-        }
-        Some((_, place)) => mistakes.push(mistake("expected a list of cases", place)),
-        None => mistakes.push(mistake("`cases` is missing", root.place())),
-    }
-    let broken = !mistakes.is_empty();
-    let mut all: Vec<WrongCase> = mistakes.into_iter().map(wrong_file).collect();
-    all.extend(wrong);
-    // A suite whose frame is wrong is not used: its defaults may not be what was meant.
-    let suite = (!broken && !cases.is_empty()).then(|| Suite {
-        name: name.to_owned(),
-        path: path.to_owned(),
-        description,
-        cases,
-    });
-    (suite, all)
-}
-
 fn mistake(message: impl Into<String>, span: Span) -> Malformed {
     Malformed { message: message.into(), span: Some(span), help: None }
+}
+
+/// Where a case stands, and what its draws begin with.
+struct Origin<'a> {
+    suite: &'a str,
+    file: &'a SourceFile,
+    seed: u64,
 }
 
 fn read_case(
     entry: &Node,
     line: usize,
+    origin: &Origin<'_>,
     defaults: &Defaults,
     models: &Models,
     mistakes: &mut Vec<Malformed>,
@@ -463,7 +401,7 @@ fn read_case(
     {
         mistakes.push(mistake("a threshold lies between 0 and 1", threshold.span));
     }
-    let (sampling, repeats, logprobs) = sampling::check(&written.sampling, &defaults.sampling, mistakes);
+    let (drawn, logprobs) = sampling::check(&written.sampling, &defaults.sampling, mistakes);
     let max_tokens = written.limits.max_tokens.or(defaults.limits.max_tokens);
     if let Some(max_tokens) = max_tokens
         && max_tokens.value == 0
@@ -481,8 +419,10 @@ fn read_case(
         .models
         .as_ref()
         .or(defaults.models.as_ref())
-        .map(|filter| check_models(filter, models, entry.place(), mistakes));
-    let variants = variants::expand(entry, &written, defaults, mistakes);
+        .map(|words| filter::check(words, models, entry.place(), mistakes));
+    let allowed = written.lint.as_ref().or(defaults.lint.as_ref());
+    let target_in_prompt = allowed.and_then(|it| it.target_in_prompt.clone());
+    let variants = variants::expand(entry, &written, defaults, origin, mistakes);
     check_asked(&variants, known, entry, mistakes);
     if mistakes.len() > before {
         return None;
@@ -490,11 +430,14 @@ fn read_case(
     let tags = defaults.tags.iter().chain(&written.tags).cloned().collect();
     Some(Case {
         line,
+        place: written.id.span,
+        why: written.why,
+        generated: entry.field("generate").is_some(),
+        target_in_prompt,
         tags,
         cluster: written.cluster,
         threshold: threshold.map_or(1.0, |it| it.value),
-        sampling,
-        repeats,
+        drawn,
         logprobs,
         max_tokens: max_tokens.map_or(MAX_TOKENS, |it| it.value),
         stop: stop.map(|it| it.iter().map(|it| it.value.clone()).collect()).unwrap_or_default(),
@@ -519,40 +462,4 @@ fn check_asked(variants: &[Variant], models: &Models, entry: &Node, mistakes: &m
             "`perplexity` without `text` reads the prompt alone: no system message, no examples, one turn";
         mistakes.push(mistake(message, place));
     }
-}
-
-fn check_models(
-    filter: &[Spanned<String>],
-    models: &Models,
-    place: Span,
-    mistakes: &mut Vec<Malformed>,
-) -> Vec<usize> {
-    let mut chosen = Vec::new();
-    for word in filter {
-        let matching = |it: &&(usize, &crate::model::Model)| match word.value.strip_prefix("tag:") {
-            Some(tag) => it.1.tags.iter().any(|own| own == tag),
-            None => it.1.name == word.value,
-        };
-        let all: Vec<_> = models.models.iter().enumerate().collect();
-        let found: Vec<usize> = all.iter().filter(matching).map(|(index, _)| *index).collect();
-        if found.is_empty() {
-            let tags = || models.models.iter().flat_map(|it| it.tags.iter().map(String::as_str));
-            let message = match word.value.strip_prefix("tag:") {
-                Some(tag) => match yaml::nearest(tag, tags()) {
-                    Some(meant) => format!("no model has the tag `{tag}`: did you mean `{meant}`?"),
-                    None => format!("no model has the tag `{tag}`"),
-                },
-                None => models.unknown(&word.value),
-            };
-            let help = Some(format!("{} defines the models", models.path.display()));
-            mistakes.push(Malformed { message, span: Some(word.span), help });
-        }
-        chosen.extend(found);
-    }
-    if filter.is_empty() {
-        mistakes.push(mistake("`models` is empty: the case would be asked of nobody", place));
-    }
-    chosen.sort_unstable();
-    chosen.dedup();
-    chosen
 }

@@ -56,7 +56,7 @@ pub(crate) fn failure(
     for message in &variant.messages {
         let label = match message.role {
             Role::System => "system",
-            Role::User => "prompt",
+            Role::User | Role::Text => "prompt",
             Role::Assistant => "assistant",
         };
         line(label, &shown(message.content.trim_end()));
@@ -90,9 +90,10 @@ pub(crate) fn failure(
             line("logprobs", &scores.join(", "));
         }
         if let Some(golden) = golden
+            && let Some(accepted) = &golden.response
             && golden.digests.response != short(&sha256_of_text(&response.text))
         {
-            line("diff", &shown(&diff(&golden.response, &response.text)));
+            line("diff", &shown(&diff(accepted, &response.text)));
         }
     }
     let _ = write!(out, "\nrerun: cargo test --test quality -- --exact '{}'", row.name);

@@ -3,7 +3,7 @@
 //! | step | module |
 //! |---|---|
 //! | who may be asked | [`model`], [`lock`], [`weights`], [`availability`] |
-//! | what is asked | [`case`](mod@case), [`template`], [`trial`] |
+//! | what is asked | [`case`](mod@case), [`dataset`], [`template`], [`generate`], [`trial`], [`lint`](mod@lint) |
 //! | who answers | [`backend`], [`scripted`] |
 //! | what came back, and when | [`response`] |
 //! | how it is judged | [`grade`] |
@@ -19,11 +19,14 @@ pub mod availability;
 pub mod backend;
 pub mod bless;
 pub mod case;
+pub mod dataset;
 pub mod diagnostic;
 mod explain;
 pub mod gate;
+pub mod generate;
 pub mod golden;
 pub mod grade;
+pub mod lint;
 pub mod lock;
 pub mod machine;
 pub mod model;

@@ -68,6 +68,25 @@ pub fn ask(backend: &dyn Backend, request: &Request) -> Result<Response, Backend
     })
 }
 
+/// Asks one request after the other. Of several, which score continuations, the response has the likelihoods in order,
+/// the longest prompt and the time of all.
+pub fn ask_all(backend: &dyn Backend, requests: &[Request]) -> Result<Response, BackendError> {
+    let mut all: Option<Response> = None;
+    for request in requests {
+        let next = ask(backend, request)?;
+        all = Some(match all {
+            None => next,
+            Some(mut all) => {
+                all.likelihoods.extend(next.likelihoods);
+                all.prompt_tokens = all.prompt_tokens.max(next.prompt_tokens);
+                all.ended += next.ended;
+                all
+            }
+        });
+    }
+    all.ok_or_else(|| BackendError::Unsupported("nothing is asked".to_owned()))
+}
+
 /// What a piece of work gave, and how long it took.
 #[expect(clippy::disallowed_methods, reason = "durations that are reported are measured here")]
 pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {

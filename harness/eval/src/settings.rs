@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::yaml::nearest;
 
 /// The variables that are read, with what they mean.
-pub const VARIABLES: [(&str, &str); 14] = [
+pub const VARIABLES: [(&str, &str); 17] = [
     ("PROOFMARK_MODELS", "the file of models; `models.yaml` unless set"),
     ("PROOFMARK_CASES", "the folder of cases; `cases` unless set"),
     ("PROOFMARK_GOLDEN", "the folder of goldens; `golden` beside the cases unless set"),
@@ -14,10 +14,19 @@ pub const VARIABLES: [(&str, &str); 14] = [
     ("PROOFMARK_CACHE", "the folder of fetched files; `$XDG_CACHE_HOME/proofmark` unless set"),
     (
         "PROOFMARK_GATE",
-        "`golden`: not below what was accepted (the default); `absolute`: every threshold; `strict`: also the same text",
+        "`golden`: not below what was accepted (the default); `absolute`: every threshold; `strict`: also the same text, and no verdict that cannot tell",
     ),
     ("PROOFMARK_RESUME", "1: go on with the newest run that did not end"),
+    (
+        "PROOFMARK_SEED",
+        "a whole number from 0: the seed of generated cases in place of each suite's own, for fresh ones",
+    ),
     ("PROOFMARK_TAGS", "only cases with one of these tags, separated by commas"),
+    (
+        "PROOFMARK_SUITES",
+        "only these suites, or folders of them, separated by commas; also such as are left out unless named: `published/gsm8k`",
+    ),
+    ("PROOFMARK_LIMIT", "only the first so many documents of each data set"),
     ("PROOFMARK_ACCEPT_LICENSE", "terms that are accepted for fetching, separated by commas: `gemma`"),
     ("PROOFMARK_OFFLINE", "1: `cargo xtask fetch` uses no network"),
     (
@@ -53,8 +62,14 @@ pub struct Settings {
     pub gate: Gate,
     /// Whether to go on with the newest run that did not end.
     pub resume: bool,
+    /// The seed of generated cases in place of each suite's own.
+    pub seed: Option<u64>,
     /// Only cases with one of these tags; all if empty.
     pub tags: Vec<String>,
+    /// Only these suites, or folders of them; all that are asked by default if empty.
+    pub suites: Vec<String>,
+    /// Only the first so many documents of each data set.
+    pub limit: Option<usize>,
     /// Whether fetching may use the network.
     pub offline: bool,
     /// Terms that are accepted for fetching.
@@ -114,13 +129,28 @@ impl Settings {
         if let Some(word) = found.get("PROOFMARK_DEVICE").filter(|it| !DEVICES.contains(&it.as_str())) {
             return Err(format!("PROOFMARK_DEVICE is one of {}, not `{word}`", DEVICES.join(", ")));
         }
+        let limit = match found.get("PROOFMARK_LIMIT").map(|it| (it, it.parse::<usize>())) {
+            None => None,
+            Some((_, Ok(limit))) if limit > 0 => Some(limit),
+            Some((word, _)) => {
+                return Err(format!("PROOFMARK_LIMIT is a whole number above 0, not `{word}`"));
+            }
+        };
         let gate = match found.get("PROOFMARK_GATE") {
             None => Gate::default(),
             Some(word) => Gate::named(word).ok_or_else(|| {
                 format!("PROOFMARK_GATE is one of {}, not `{word}`", Gate::WORDS.join(", "))
             })?,
         };
+        let seed = match found.get("PROOFMARK_SEED").map(|it| (it, it.parse())) {
+            None => None,
+            Some((_, Ok(seed))) => Some(seed),
+            Some((word, Err(_))) => {
+                return Err(format!("PROOFMARK_SEED is a whole number from 0 to 2^64 - 1, not `{word}`"));
+            }
+        };
         Ok(Self {
+            seed,
             models: path("PROOFMARK_MODELS", "models.yaml"),
             golden: found.get("PROOFMARK_GOLDEN").map_or(beside, PathBuf::from),
             cases,
@@ -128,6 +158,8 @@ impl Settings {
             gate,
             resume: flag("PROOFMARK_RESUME")?,
             tags: words("PROOFMARK_TAGS"),
+            suites: words("PROOFMARK_SUITES"),
+            limit,
             offline: flag("PROOFMARK_OFFLINE")?,
             accepted: words("PROOFMARK_ACCEPT_LICENSE"),
         })
@@ -157,6 +189,11 @@ mod tests {
             Some("PROOFMARK_GATE is one of golden, absolute, strict, not `soft`"),
         );
         check(&[("PROOFMARK_DEVICE", "gpu")], Some("PROOFMARK_DEVICE is one of cpu, cuda, not `gpu`"));
+        check(&[("PROOFMARK_SEED", "7")], None);
+        check(
+            &[("PROOFMARK_SEED", "-7")],
+            Some("PROOFMARK_SEED is a whole number from 0 to 2^64 - 1, not `-7`"),
+        );
         check(&[("PROOFMARK_RESUME", "yes")], Some("PROOFMARK_RESUME is 0 or 1, not `yes`"));
     }
 

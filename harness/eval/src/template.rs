@@ -1,4 +1,4 @@
-//! Templates of case files: Jinja over the variables of a matrix.
+//! Templates of case files: Jinja over the variables of a matrix, and over those that are generated.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,6 +18,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
+    crate::generate::filters::add(&mut environment);
     environment
 });
 
@@ -107,7 +108,7 @@ fn explain(error: &minijinja::Error) -> String {
     use minijinja::ErrorKind;
     let detail = error.detail().map(|it| format!(": {it}")).unwrap_or_default();
     match error.kind() {
-        ErrorKind::UndefinedError => "it uses a variable that the matrix does not define".to_owned(),
+        ErrorKind::UndefinedError => "it uses a variable that is not defined".to_owned(),
         ErrorKind::OutOfFuel => "it takes too long".to_owned(),
         kind => format!("{kind}{detail}"),
     }

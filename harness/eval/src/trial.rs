@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::backend::Sampling;
-use crate::case::{Case, Suite, Variant};
+use crate::case::{Case, Drawn, Suite, Variant};
 use crate::model::{Model, Models};
 
 /// Everything that is asked: the models, the suites, and their product.
@@ -28,7 +28,9 @@ pub struct Trial {
     pub case: u32,
     /// Position in [`Case::variants`].
     pub variant: u32,
-    /// The n-th trial of the same variant, from 1.
+    /// Position in [`Case::drawn`].
+    pub drawn: u32,
+    /// The n-th trial of the same variant, drawn in the same way, from 1.
     pub repeat: u32,
 }
 
@@ -69,9 +71,19 @@ impl Plan {
         &self.case(trial).variants[trial.variant as usize]
     }
 
+    /// The way in which a trial's answer is drawn.
+    pub fn drawn(&self, trial: Trial) -> &Drawn {
+        &self.case(trial).drawn[trial.drawn as usize]
+    }
+
+    /// SHA-256 of how a trial's answer is produced and judged, beside the prompt.
+    pub fn digest(&self, trial: Trial) -> String {
+        self.case(trial).digest(self.variant(trial), self.drawn(trial))
+    }
+
     /// How a trial chooses tokens: each repeat has a seed of its own.
     pub fn sampling(&self, trial: Trial) -> Sampling {
-        let sampling = &self.case(trial).sampling;
+        let sampling = &self.drawn(trial).sampling;
         Sampling { seed: sampling.seed.wrapping_add(u64::from(trial.repeat) - 1), ..sampling.clone() }
     }
 
@@ -84,16 +96,15 @@ impl Plan {
         if !label.is_empty() {
             let _ = write!(name, "[{label}]");
         }
-        if !case.sampling.is_greedy() {
-            let _ = write!(name, "@t{}", case.sampling.temperature);
-        }
-        if case.repeats > 1 {
+        let drawn = self.drawn(trial);
+        name += &drawn.label;
+        if drawn.repeats > 1 {
             let _ = write!(name, "#{}", trial.repeat);
         }
         name
     }
 
-    /// The name: `category/topic/case[k=v,…]@t0.7#2::model`, each part only where it is used.
+    /// The name: `category/topic/case[k=v,…]@t0.7@p0.9@s3#2::model`, each part only where it is used.
     pub fn name(&self, trial: Trial) -> String {
         format!("{}/{}::{}", self.suite(trial).name, self.entry(trial), self.model(trial).name)
     }
@@ -119,8 +130,11 @@ impl Plan {
                 continue;
             }
             for variant in 0..it.variants.len() {
-                let (case, variant) = (index(case), index(variant));
-                trials.extend((1..=it.repeats).map(|repeat| Trial { model, suite, case, variant, repeat }));
+                for (drawn, way) in it.drawn.iter().enumerate() {
+                    let (case, variant, drawn) = (index(case), index(variant), index(drawn));
+                    let repeats = 1..=way.repeats;
+                    trials.extend(repeats.map(|repeat| Trial { model, suite, case, variant, drawn, repeat }));
+                }
             }
         }
         trials

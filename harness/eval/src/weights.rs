@@ -52,6 +52,11 @@ impl Cache {
         self.hub.join(folder).join("snapshots").join(commit).join(name)
     }
 
+    /// Where the files of a package of data are, by the hash of its wheel: what is there is whole.
+    pub fn data(&self, sha256: &str) -> PathBuf {
+        self.root.join("data").join(sha256)
+    }
+
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root

@@ -5,6 +5,7 @@ mod rows;
 use eval::gate::Standing;
 use eval::report::{self, Report, Status};
 use eval::response::Response;
+use eval::stats::Method;
 use eval::store::{ModelRow, NewRun, Outcome, RunRow, TrialRow};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -49,7 +50,9 @@ fn outcomes_are_counted_apart() {
     assert_eq!((scores.passed, scores.failed), (1, 4));
     assert_eq!(scores.mean, Some(0.5));
     let interval = scores.interval.unwrap();
-    assert_eq!(Some(interval), eval::stats::wilson(0.5, 3));
+    // One trial a cluster, but not only 0 and 1.
+    assert_eq!((scores.clusters, scores.method), (3, Some(Method::Clustered)));
+    assert!(interval.low < 0.5 && 0.5 < interval.high);
     assert_eq!(&report.models[0].categories[0].scores, scores);
     assert_eq!(&report.models[0].categories[0].topics[0].scores, scores);
 }
@@ -251,8 +254,8 @@ fn two(one: &[f64], other: &[f64]) -> Report {
 }
 
 #[rstest]
-#[case::apart(&[1.0; 20], &[0.0; 20], "one scores highest: 1.000 [0.839, 1.000] against 0.000 [0.000, 0.161] of two on the same 20 trials; the intervals do not overlap")]
-#[case::overlap(&[1.0, 0.0, 0.0], &[1.0, 1.0, 0.0], "two scores highest: 0.667 [0.208, 0.939] against 0.333 [0.061, 0.792] of one on the same 3 trials; the intervals overlap, so this run cannot tell them apart by its means.")]
+#[case::apart(&[1.0; 20], &[0.0; 20], "one scores highest: 1.000 [0.839, 1.000] against 0.000 [0.000, 0.161] of two on the same 20 trials; the difference is +1.000 [+0.663, +1.000] over 20 clusters, which chance alone would hardly make.")]
+#[case::overlap(&[1.0, 0.0, 0.0], &[1.0, 1.0, 0.0], "two scores highest: 0.667 [0.208, 0.939] against 0.333 [0.061, 0.792] of one on the same 3 trials; the difference is +0.333 [−1.000, +1.000] over 3 clusters, so this run cannot tell them apart.")]
 #[case::equal(&[1.0, 0.0], &[0.0, 1.0], "one and two score the same: 0.500 [0.095, 0.905] on the same 2 trials.")]
 #[case::fewer(&[1.0, 0.0, 1.0], &[1.0, 1.0], "two scores highest: 1.000 [0.342, 1.000] against 0.500 [0.095, 0.905] of one on the same 2 trials")]
 #[case::too_few(&[1.0, 0.0, 1.0], &[1.0], "one scores 0.667 [0.208, 0.939] on 3 trials; there is no other model")]
@@ -268,10 +271,65 @@ fn pairs_and_what_is_left_out_are_said() {
         report.verdict[1],
         "Trial by trial, two scores above one on 1 of 2, below it on 0, and the same on 1."
     );
-    assert!(report.verdict[2].starts_with("Overlap of intervals is a cautious test"));
-    assert_eq!(report.verdict[3], "Left out of this comparison: 1 trial not scored for every model in it.");
+    assert_eq!(report.verdict[2], "Left out of this comparison: 1 trial not scored for every model in it.");
     let report = two(&[1.0, 0.0, 1.0], &[1.0]);
     assert_eq!(report.verdict[1], "Not compared, for too few of the same scored trials: two.");
+}
+
+/// A question at a temperature: the answer, and whether it is right.
+fn drawn(entry: &str, temperature: f64, answer: &str, score: f64) -> TrialRow {
+    let mut row = trial("tiny", "maths/sums", entry, scored(score));
+    if let Outcome::Scored(grade) = &mut row.outcome {
+        grade.answer = Some(answer.to_owned());
+    }
+    row.sampling.temperature = temperature;
+    entry.split(['[', '@']).next().unwrap_or_default().clone_into(&mut row.cluster);
+    row
+}
+
+#[test]
+fn score_and_answers_by_temperature() {
+    let rows = [
+        drawn("a", 0.0, "42", 1.0),
+        drawn("a@t0.7#1", 0.7, "42", 1.0),
+        drawn("a@t0.7#2", 0.7, "43", 0.0),
+        drawn("b", 0.0, "7", 0.0),
+        drawn("b@t0.7#1", 0.7, "7", 0.0),
+        drawn("b@t0.7#2", 0.7, "7", 0.0),
+        // Asked at one temperature only: in no curve.
+        drawn("c", 0.0, "1", 1.0),
+    ];
+    let report = report::build(&run(rows.len()), &[model("tiny", rows.len())], &rows);
+    let tiny = &report.models[0];
+    let [greedy, warm] = &tiny.temperatures[..] else { panic!("{:?}", tiny.temperatures) };
+    assert_eq!((greedy.temperature, greedy.score.mean, greedy.score.n, greedy.changed), (0.0, 0.5, 2, None));
+    assert_eq!((warm.temperature, warm.score.mean, warm.score.n, warm.score.clusters), (0.7, 0.25, 4, 2));
+    assert_eq!(warm.changed.unwrap().mean, 0.25);
+    assert_eq!(tiny.categories[0].temperatures, tiny.temperatures);
+    let repeats = tiny.repeats.as_ref().unwrap();
+    let found: Vec<(usize, f64, f64)> =
+        repeats.at_k.iter().map(|it| (it.k, it.pass_at_k.mean, it.pass_hat_k.mean)).collect();
+    assert_eq!(found, [(1, 0.25, 0.25), (2, 0.5, 0.0)]);
+    assert_eq!((repeats.majority.unwrap().mean, repeats.agreement.unwrap().mean), (0.25, 0.5));
+    for (format, text) in formats(&report) {
+        let title = if format == "json" { "\"temperatures\"" } else { "By temperature" };
+        assert!(text.contains(title) && !text.contains("NaN"), "{format}");
+    }
+    assert!(report.html().contains("id=\"plot-temperature-all-t\""));
+}
+
+#[test]
+fn wordings_agree_or_not() {
+    let rows = [
+        drawn("a[wording=#1,n=3]", 0.0, "42", 1.0),
+        drawn("a[wording=#2,n=3]", 0.0, "42", 1.0),
+        drawn("a[wording=#3,n=3]", 0.0, "43", 0.0),
+        drawn("a[wording=#1,n=5]", 0.0, "1", 0.0),
+    ];
+    let report = report::build(&run(rows.len()), &[model("tiny", rows.len())], &rows);
+    let found = report.models[0].wordings.unwrap();
+    assert_eq!((found.n, found.mean), (1, 1.0 / 3.0));
+    assert!(report.terminal().contains("Over wordings"));
 }
 
 fn partial(run: RunRow) -> RunRow {
@@ -373,7 +431,7 @@ fn the_same_rows_give_the_same_report() {
 #[test]
 fn json_has_a_version_raw_numbers_and_definitions() {
     let json: Value = serde_json::from_str(&sample().json()).unwrap();
-    assert_eq!(json["version"], 1);
+    assert_eq!(json["version"], 2);
     assert_eq!(json["run"]["machine"]["cores"], 8);
     assert_eq!(json["models"][0]["peak_memory_bytes"], 412_000_000);
     assert_eq!(json["models"][0]["energy_joules"], Value::Null);

@@ -3,6 +3,7 @@
 //! A file is in its place only when it is whole and right: until then it grows below `partial`, where an interrupted
 //! fetch finds it again. Nothing of a package is ever executed.
 
+mod data;
 mod error;
 mod failure;
 mod hub;
@@ -23,6 +24,7 @@ use eval::lock::{Lock, Locked, LockedFile};
 use eval::model::{Model, Source};
 use eval::weights::{Cache, file_name};
 
+pub use crate::data::{Data, fetch_data};
 pub use crate::error::{FetchError, SourceError};
 pub use crate::options::{Hub, Options, Token};
 use crate::place::Wanted;

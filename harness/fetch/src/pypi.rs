@@ -78,7 +78,7 @@ fn join<'a>(
     Ok(())
 }
 
-fn unusable(package: &Package, problem: String) -> SourceError {
+pub(crate) fn unusable(package: &Package, problem: String) -> SourceError {
     SourceError::Wheel { requirement: package.requirement.clone(), problem }
 }
 
@@ -133,7 +133,7 @@ fn wheel(
 }
 
 /// Lets pip download a package into a folder.
-fn download(
+pub(crate) fn download(
     run: &Run<'_>,
     package: &Package,
     folder: &Path,
@@ -213,13 +213,13 @@ fn only_wheel(folder: &Path) -> Result<PathBuf, String> {
     }
 }
 
-fn open(path: &Path) -> Result<ZipArchive<File>, String> {
+pub(crate) fn open(path: &Path) -> Result<ZipArchive<File>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     ZipArchive::new(file).map_err(|error| error.to_string())
 }
 
 /// The entry that a package is fetched for: a file of at most so many bytes.
-fn entry<'a>(
+pub(crate) fn entry<'a>(
     archive: &'a mut ZipArchive<File>,
     package: &Package,
     most: Option<u64>,
@@ -238,7 +238,7 @@ fn entry<'a>(
 }
 
 /// Reads an entry to its end. One that is longer than the archive says is not read on.
-fn copy(
+pub(crate) fn copy(
     entry: &mut ZipFile<'_, File>,
     package: &Package,
     mut write: impl FnMut(&[u8]) -> Result<(), SourceError>,

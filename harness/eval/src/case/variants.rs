@@ -1,9 +1,12 @@
-//! Variants: a case with a value for each variable of its matrix.
+//! Variants: a case with a value for each variable of its matrix, and for each that is drawn.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::{Defaults, Variant, WrittenCase, mistake};
+use super::{Defaults, Origin, Variant, WrittenCase, family, mistake};
 use crate::backend::{Message, Role};
+use crate::generate::value::exact;
+use crate::generate::{self, Generator};
 use crate::grade::Rubric;
 use crate::template::Template;
 use crate::yaml::{self, Malformed, Node, Span, Spanned, Value};
@@ -18,6 +21,7 @@ pub(super) fn expand(
     entry: &Node,
     written: &WrittenCase,
     defaults: &Defaults,
+    origin: &Origin<'_>,
     mistakes: &mut Vec<Malformed>,
 ) -> Vec<Variant> {
     let Some(grade) = entry.field("grade") else {
@@ -25,32 +29,46 @@ pub(super) fn expand(
         return Vec::new();
     };
     let turns = turns(written, defaults, mistakes);
-    let Some(matrix) = entry.field("matrix") else {
+    let examples = 2 * written.examples.as_ref().unwrap_or(&defaults.examples).len();
+    let (matrix, generate) = (entry.field("matrix"), entry.field("generate"));
+    if matrix.is_none() && generate.is_none() {
         let messages =
             turns.iter().map(|(role, text)| Message { role: *role, content: trimmed(&text.value) }).collect();
         return match Rubric::read(grade) {
-            Ok(rubric) => vec![Variant { label: String::new(), messages, rubric }],
+            Ok(rubric) => vec![Variant { label: String::new(), seed: None, examples, messages, rubric }],
             Err(wrong) => {
                 mistakes.extend(wrong);
                 Vec::new()
             }
         };
-    };
+    }
     let before = mistakes.len();
-    let combinations = combinations(matrix, mistakes);
-    let mut used = HashSet::new();
-    let defined: Vec<&str> = match &matrix.value {
-        Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_str()).collect(),
+    let combinations = matrix.map_or_else(|| vec![Vec::new()], |it| combinations(it, mistakes));
+    let mut defined: Vec<(Arc<str>, Span)> = match matrix.map(|it| &it.value) {
+        Some(Value::Map(entries)) => {
+            entries.iter().map(|(key, _)| (Arc::from(key.name.as_str()), key.span)).collect()
+        }
         _ => Vec::new(),
     };
+    let outer: Vec<Arc<str>> = defined.iter().map(|it| Arc::clone(&it.0)).collect();
+    let generator = generate.and_then(|it| Generator::read(it, &origin.file.text, &outer, mistakes));
+    let mut used: HashSet<String> = HashSet::new();
+    if let Some(generator) = &generator {
+        defined.extend(generator.variables.iter().cloned());
+        used.extend(generator.used.iter().map(|it| String::from(&**it)));
+    } else if generate.is_some() {
+        // Its variables are not known, so nothing can be said of templates.
+        return Vec::new();
+    }
     let mut compile = |text: &str, span: Span| match Template::new(text) {
         Ok(template) => {
             for name in template.variables() {
-                let known = defined.contains(&name.as_str()) || Template::is_global(&name);
+                let known = defined.iter().any(|it| *it.0 == *name) || Template::is_global(&name);
                 if !known && !defined.is_empty() {
-                    let meant = yaml::nearest(&name, defined.iter().copied());
+                    let meant = yaml::nearest(&name, defined.iter().map(|it| &*it.0));
                     let meant = meant.map_or_else(String::new, |it| format!(": did you mean `{it}`?"));
-                    let message = format!("the matrix defines no variable `{name}`{meant}");
+                    let by = if generate.is_some() { "the case" } else { "the matrix" };
+                    let message = format!("{by} defines no variable `{name}`{meant}");
                     mistakes.push(mistake(message, span));
                 }
                 used.insert(name);
@@ -64,41 +82,23 @@ pub(super) fn expand(
     };
     let turns: Vec<(Role, Option<Template>, Span)> =
         turns.iter().map(|(role, text)| (*role, compile(&text.value, text.span), text.span)).collect();
-    let grade = Templated::new(grade, &mut compile);
-    if let Value::Map(entries) = &matrix.value {
-        for (key, _) in entries.iter().filter(|(key, _)| !used.contains(&key.name)) {
-            let message = format!("the matrix variable `{}` is never used", key.name);
-            let help = Some(format!("write `{{{{ {} }}}}` where its value belongs", key.name));
-            mistakes.push(Malformed { message, span: Some(key.span), help });
-        }
-    }
+    let templates = Templates { turns, grade: Templated::new(grade, &mut compile), examples };
+    mistakes.extend(defined.iter().filter(|(name, _)| !used.contains(&**name)).map(|(name, span)| {
+        let what = if outer.contains(name) { "matrix variable" } else { "variable" };
+        let help = Some(format!("write `{{{{ {name} }}}}` where its value belongs"));
+        Malformed { message: format!("the {what} `{name}` is never used"), span: Some(*span), help }
+    }));
     if mistakes.len() > before {
         return Vec::new();
     }
+    let lint = written.lint.as_ref().or(defaults.lint.as_ref());
+    let may_leak = lint.is_some_and(|it| it.target_in_prompt.is_some());
+    let family =
+        generator.map(|it| family::Family { generator: it, id: &written.id.value, origin, may_leak });
     let mut variants = Vec::new();
     for bindings in combinations {
-        let values: Vec<(&str, minijinja::Value)> =
-            bindings.iter().map(|(name, value, _)| (name.as_str(), value.clone())).collect();
-        let label =
-            bindings.iter().map(|(name, _, text)| format!("{name}={text}")).collect::<Vec<_>>().join(",");
-        let render = |template: &Template, span: Span| {
-            template.render(&values).map_err(|message| mistake(format!("{message} (with {label})"), span))
-        };
-        let variant = || -> Result<Variant, Vec<Malformed>> {
-            let mut messages = Vec::new();
-            for (role, template, span) in &turns {
-                let Some(template) = template else { continue };
-                let content = trimmed(&render(template, *span).map_err(|it| vec![it])?);
-                if content.trim().is_empty() {
-                    return Err(vec![mistake(format!("this text is empty (with {label})"), *span)]);
-                }
-                messages.push(Message { role: *role, content });
-            }
-            let grade = grade.render(&render).map_err(|it| vec![it])?;
-            Ok(Variant { label: label.clone(), messages, rubric: Rubric::read(&grade)? })
-        };
-        match variant() {
-            Ok(variant) => variants.push(variant),
+        match variants_of(&bindings, family.as_ref(), &templates) {
+            Ok(drawn) => variants.extend(drawn),
             Err(wrong) => {
                 // The other combinations would say the same again.
                 mistakes.extend(wrong);
@@ -107,6 +107,58 @@ pub(super) fn expand(
         }
     }
     variants
+}
+
+/// The variants of one combination: one, or the draws of a family.
+fn variants_of(
+    bindings: &[Binding],
+    family: Option<&family::Family<'_>>,
+    templates: &Templates,
+) -> Result<Vec<Variant>, Vec<Malformed>> {
+    let label = bindings.iter().map(|(name, _, text)| format!("{name}={text}")).collect::<Vec<_>>().join(",");
+    if let Some(family) = family {
+        let outer = bindings.iter().map(|(name, value, _)| {
+            let exact = exact(value).unwrap_or_else(|| generate::value::Value::text(value.to_string()));
+            (Arc::from(name.as_str()), exact, value.clone())
+        });
+        return family.draw(templates, &outer.collect::<Vec<_>>(), &label);
+    }
+    let values: Vec<(&str, minijinja::Value)> =
+        bindings.iter().map(|(name, value, _)| (name.as_str(), value.clone())).collect();
+    templates.variant(&values, &label, &label).map(|it| vec![it])
+}
+
+/// What a case says, as templates over its variables.
+pub(super) struct Templates {
+    turns: Vec<(Role, Option<Template>, Span)>,
+    grade: Templated,
+    examples: usize,
+}
+
+impl Templates {
+    /// The variant with these values; `told` are the values for a message.
+    pub(super) fn variant(
+        &self,
+        values: &[(&str, minijinja::Value)],
+        label: &str,
+        told: &str,
+    ) -> Result<Variant, Vec<Malformed>> {
+        let render = |template: &Template, span: Span| {
+            template.render(values).map_err(|message| mistake(format!("{message} (with {told})"), span))
+        };
+        let mut messages = Vec::new();
+        for (role, template, span) in &self.turns {
+            let Some(template) = template else { continue };
+            let content = trimmed(&render(template, *span).map_err(|it| vec![it])?);
+            if content.trim().is_empty() {
+                return Err(vec![mistake(format!("this text is empty (with {told})"), *span)]);
+            }
+            messages.push(Message { role: *role, content });
+        }
+        let grade = self.grade.render(values, &render).map_err(|it| vec![it])?;
+        let rubric = Rubric::read(&grade)?;
+        Ok(Variant { label: label.to_owned(), seed: None, examples: self.examples, messages, rubric })
+    }
 }
 
 /// A text without the line breaks at its end, which are YAML's and not the author's.
@@ -225,6 +277,8 @@ fn binding(node: &Node, index: usize) -> Option<(minijinja::Value, String)> {
 /// A node whose texts are templates.
 enum Templated {
     Text(Option<Template>, Span),
+    /// A text that is `{{ name }}` and nothing else: of a list, it stands for the list.
+    Variable(String, Option<Template>, Span),
     List(Vec<Templated>, Span),
     Map(Vec<(yaml::Key, Templated)>, Span),
     Other(Node),
@@ -233,7 +287,16 @@ enum Templated {
 impl Templated {
     fn new(node: &Node, compile: &mut impl FnMut(&str, Span) -> Option<Template>) -> Self {
         match &node.value {
-            Value::String(text) if text.contains('{') => Self::Text(compile(text, node.span), node.span),
+            Value::String(text) if text.contains('{') => {
+                let template = compile(text, node.span);
+                let inner =
+                    text.trim().strip_prefix("{{").and_then(|it| it.strip_suffix("}}")).map(str::trim);
+                let name = inner.filter(|it| it.chars().all(|it| it.is_ascii_alphanumeric() || it == '_'));
+                match name {
+                    Some(name) => Self::Variable(name.to_owned(), template, node.span),
+                    None => Self::Text(template, node.span),
+                }
+            }
             Value::List(items) => {
                 Self::List(items.iter().map(|it| Self::new(it, compile)).collect(), node.span)
             }
@@ -247,16 +310,31 @@ impl Templated {
 
     fn render(
         &self,
+        values: &[(&str, minijinja::Value)],
         render: &impl Fn(&Template, Span) -> Result<String, Malformed>,
     ) -> Result<Node, Malformed> {
+        let list = |name: &str| {
+            let value = values.iter().find(|(it, _)| *it == name).map(|(_, value)| value);
+            value.filter(|it| it.kind() == minijinja::value::ValueKind::Seq).and_then(|it| it.try_iter().ok())
+        };
         let (value, span) = match self {
+            Self::Variable(name, template, span) => match (list(name), template) {
+                (Some(items), _) => {
+                    let items = items.map(|it| Node { span: *span, value: Value::String(it.to_string()) });
+                    (Value::List(items.collect()), *span)
+                }
+                (None, Some(template)) => (Value::String(render(template, *span)?), *span),
+                (None, None) => (Value::Null, *span),
+            },
             Self::Text(Some(template), span) => (Value::String(render(template, *span)?), *span),
             Self::Text(None, span) => (Value::Null, *span),
             Self::List(items, span) => {
-                (Value::List(items.iter().map(|it| it.render(render)).collect::<Result<_, _>>()?), *span)
+                let items = items.iter().map(|it| it.render(values, render)).collect::<Result<_, _>>()?;
+                (Value::List(items), *span)
             }
             Self::Map(entries, span) => {
-                let entries = entries.iter().map(|(key, value)| Ok((key.clone(), value.render(render)?)));
+                let entries =
+                    entries.iter().map(|(key, value)| Ok((key.clone(), value.render(values, render)?)));
                 (Value::Map(entries.collect::<Result<_, Malformed>>()?), *span)
             }
             Self::Other(node) => return Ok(node.clone()),

@@ -203,6 +203,13 @@ impl Grader for Choice {
         letter.into_iter().chain(self.text().map(str::to_owned)).collect()
     }
 
+    /// The prompt holds the text of the right option and that of no other: where it lists them, it gives nothing away.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        let given = |text: &str| super::leak::gives_away(prompt, text);
+        let others = self.options.iter().filter(|it| it.0 != self.answer);
+        self.text().filter(|it| given(it) && !others.clone().any(|it| given(&it.1))).map(str::to_owned)
+    }
+
     fn continuations(&self) -> Option<Vec<String>> {
         (self.by == By::Likelihood).then(|| self.options.iter().map(|it| it.1.clone()).collect())
     }

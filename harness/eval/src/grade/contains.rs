@@ -136,4 +136,14 @@ impl Grader for Contains {
     fn targets(&self) -> Vec<String> {
         self.any.iter().chain(&self.all).cloned().collect()
     }
+
+    /// One of `any` or all of `all` stand in the prompt, and nothing of `none`: with both there, one has to choose.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        let given = |it: &&String| super::leak::gives_away(prompt, it);
+        if self.none.iter().any(|it| super::leak::gives_away(prompt, it)) {
+            return None;
+        }
+        let all = self.all.first().filter(|_| self.all.iter().all(|it| given(&it)));
+        self.any.iter().find(given).or(all).cloned()
+    }
 }

@@ -3,6 +3,7 @@
 //! A grader never runs anything itself: it says what it wants to know, as data, and judges by what was found, which is
 //! stored. So a stored run is graded again without sandbox or model.
 
+use sandbox::judge::{Candidate, Task, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Likelihood, Message, Sampling};
@@ -28,6 +29,8 @@ pub enum Inquiry {
         /// The text.
         text: String,
     },
+    /// What a program does.
+    Run(Box<Question>),
 }
 
 impl Inquiry {
@@ -35,8 +38,18 @@ impl Inquiry {
     pub fn model(&self) -> Option<&str> {
         match self {
             Self::Ask { model, .. } | Self::Read { model, .. } => Some(model),
+            Self::Run(_) => None,
         }
     }
+}
+
+/// A program that is to be judged, and by what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// The program.
+    pub candidate: Candidate,
+    /// What it has to do.
+    pub task: Task,
 }
 
 /// What was found out: the answer to the [`Inquiry`] of the same name.
@@ -46,6 +59,8 @@ pub enum Found {
     Said(String),
     /// How likely it finds the text: the answer to [`Inquiry::Read`].
     Read(Likelihood),
+    /// What a program did.
+    Run(Verdict),
 }
 
 /// Why an inquiry has no answer, and what that makes of the trial.

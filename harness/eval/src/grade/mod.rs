@@ -4,15 +4,18 @@
 //! stored run is graded again without a model. The doc comment of each grader is its definition.
 
 mod choice;
+mod code;
 mod coherence;
 mod contains;
 mod exact;
+mod extract;
 mod fence;
 mod form;
 mod inquiry;
 mod json;
 mod judge;
 mod language;
+mod leak;
 mod length;
 mod letter;
 mod math;
@@ -23,6 +26,7 @@ mod quantity;
 mod regex;
 mod sql;
 mod steps;
+pub mod task;
 pub mod written;
 
 use std::borrow::Cow;
@@ -31,8 +35,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::code::Contained;
 pub use self::form::{Cell, Count, Figure, Form, Given, Mapping, Options, Text};
-pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Unanswered};
+pub use self::inquiry::{Examiner, Found, Inquiry, Nowhere, Question, Unanswered};
 use crate::backend::Likelihood;
 use crate::yaml::{self, Malformed, Span, Spanned, Value};
 
@@ -113,7 +118,7 @@ pub struct Rubric {
 
 #[derive(Clone, Debug)]
 struct Weighted {
-    name: &'static str,
+    name: Cow<'static, str>,
     weight: f64,
     grader: Arc<dyn Grader>,
 }
@@ -134,6 +139,13 @@ trait Grader: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The target that a prompt gives away, if it does.
+    ///
+    /// Unless a grader has a rule of its own: the first of its targets that stands in the prompt as whole words.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        self.targets().into_iter().find(|it| leak::gives_away(prompt, it))
+    }
+
     /// The texts to be scored, for a grader that goes by likelihood.
     fn continuations(&self) -> Option<Vec<String>> {
         None
@@ -152,6 +164,11 @@ trait Grader: fmt::Debug + Send + Sync {
     /// What has to be found out before a text can be judged; what comes back is in [`Evidence::found`], in order.
     fn inquiries(&self, _text: &str) -> Vec<Inquiry> {
         Vec::new()
+    }
+
+    /// The same as the continuations, for a task's document: each with the prompt that it follows.
+    fn scorings(&self) -> Option<&[task::Scoring]> {
+        None
     }
 }
 
@@ -241,7 +258,7 @@ impl Rubric {
                 finding.metrics.into_iter().map(|it| Metric::new(&format!("{name}.{}", it.name), it.value)),
             );
             let reason = finding.reason;
-            parts.push(Part { name: (*name).to_owned(), weight: *weight, score: finding.score, reason });
+            parts.push(Part { name: name.to_string(), weight: *weight, score: finding.score, reason });
         }
         let reason = match &parts[..] {
             [only] => only.reason.clone(),
@@ -303,6 +320,11 @@ impl Rubric {
     pub fn targets(&self) -> Vec<String> {
         self.graders.iter().flat_map(|it| it.grader.targets()).collect()
     }
+
+    /// The target that a prompt gives away, if it does; each grader defines when.
+    pub fn leak(&self, prompt: &str) -> Option<String> {
+        self.graders.iter().find_map(|it| it.grader.leak(prompt))
+    }
 }
 
 /// The one grader that is written, with its rank.
@@ -355,6 +377,8 @@ fn grader(
             Some(&written.weight),
             boxed(perplexity::Perplexity::check(written, place, mistakes)),
         )
+    } else if let Some(Mapping(written)) = written.code.value() {
+        (13, "code", Some(&written.weight), boxed(code::Code::check(written, node.place(), mistakes)))
     } else {
         let Mapping(written) = written.judge.value()?;
         (12, "judge", Some(&written.weight), boxed(judge::Judge::check(written, node.place(), mistakes)))
@@ -373,7 +397,7 @@ fn grader(
         }
     };
     let grader = grader.filter(|_| mistakes.len() == known)?;
-    Some((rank, Weighted { name, weight, grader }))
+    Some((rank, Weighted { name: name.into(), weight, grader }))
 }
 
 fn mistake(span: Span, message: impl Into<String>) -> Malformed {

@@ -138,6 +138,14 @@ impl Grader for Number {
     fn targets(&self) -> Vec<String> {
         vec![self.written.clone()]
     }
+
+    /// The prompt holds the value itself, as a number in the sense of [`Numeral`], whatever the tolerance. Whole
+    /// numbers of one digit are in most prompts, and give nothing away.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        let digit = self.written.len() == 1;
+        let equal = |it: Piece| it.numeral.is_some_and(|it| it.quantity.equals(self.value.quantity));
+        (!digit && pieces(prompt).any(equal)).then(|| self.written.clone())
+    }
 }
 
 static CUE: LazyLock<regex::Regex> = LazyLock::new(|| {

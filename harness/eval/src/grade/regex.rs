@@ -116,4 +116,12 @@ impl Grader for Regex {
     fn targets(&self) -> Vec<String> {
         self.equals.iter().cloned().collect()
     }
+
+    /// The prompt holds the text that is wanted, and the pattern finds no other in it: between several one has to choose.
+    fn leak(&self, prompt: &str) -> Option<String> {
+        let found = self.pattern.captures_iter(prompt).filter_map(|it| it.get(self.group));
+        let wanted = self.equals.as_ref().filter(|it| super::leak::gives_away(prompt, it))?;
+        let several = found.into_iter().any(|it| it.as_str() != wanted);
+        (!several).then(|| wanted.clone())
+    }
 }

@@ -39,6 +39,8 @@ pub struct Rubric {
     pub perplexity: Given<Mapping<Perplexity>>,
     /// Another model holds the answer to be good.
     pub judge: Given<Mapping<Judge>>,
+    /// The answer's code does what it should.
+    pub code: Given<Mapping<Code>>,
 }
 
 /// The answer is one of several texts; white space at the ends is removed and runs of it are folded.
@@ -275,6 +277,56 @@ pub struct Sql {
     pub weight: Given<Figure>,
 }
 
+/// The answer's code, run in the sandbox, does what it should: give `calls`, `tests`, `prints` or `mutants`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of settings")]
+#[schemars(rename = "CodeGrader")]
+pub struct Code {
+    /// What the code is written in.
+    pub language: Spanned<Language>,
+    /// Calls and what they should come to, such as `add(2, 3) == 5` or `parse("x") raises ValueError`. Python.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub calls: Given<Vec<Spanned<Text>>>,
+    /// How far a float that a call returns may be off, absolute or relative to the one that is wanted; 0 unless given.
+    #[serde(default)]
+    pub tolerance: Given<Figure>,
+    /// The function that `tests` or `mutants` are about; several with commas between.
+    #[serde(default)]
+    pub entry: Given<Text>,
+    /// Tests as code: `assert …`, functions `test…()`, or `check(candidate)`. Python.
+    #[serde(default)]
+    pub tests: Given<Text>,
+    /// Definitions that `tests` may use.
+    #[serde(default)]
+    pub given: Given<Text>,
+    /// A solution that `tests` may compare the CPU time with, by `slowdown(…)`.
+    #[serde(default)]
+    pub reference: Given<Text>,
+    /// Runs of the program and what they should print.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub prints: Given<Vec<Printed>>,
+    /// The answer is tests, which a right implementation passes and wrong ones do not. Python.
+    #[serde(default)]
+    pub mutants: Given<Mutants>,
+    /// Code that is put before the answer's.
+    #[serde(default)]
+    pub before: Given<Text>,
+    /// Code that is put behind the answer's.
+    #[serde(default)]
+    pub after: Given<Text>,
+    /// How the code is taken from the answer; `block` unless given.
+    #[serde(default)]
+    pub extract: Given<Extract>,
+    /// What the program may use.
+    #[serde(default)]
+    pub limits: Given<CodeLimits>,
+    /// How much this grader counts among the others; 1 unless given.
+    #[serde(default)]
+    pub weight: Given<Figure>,
+}
+
 /// What the tables that an answer defines accept and reject.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a mapping of settings")]
@@ -409,4 +461,69 @@ pub struct Labelled {
     pub answer: Spanned<Text>,
     /// A point of the scale; with `reference`, `better`, `equal` or `worse`.
     pub label: Spanned<Text>,
+}
+
+/// What code is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "CodeLanguage")]
+pub enum Language {
+    /// Python 3, without packages.
+    Python,
+    /// Rust, without crates.
+    Rust,
+    /// JavaScript, in Node.
+    JavaScript,
+    /// SQL, on an empty SQLite database.
+    Sql,
+    /// A script for `sh`.
+    Shell,
+}
+
+/// How code is taken from an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "CodeExtract")]
+pub enum Extract {
+    /// From a fenced block.
+    Block,
+    /// The answer goes on where `before` breaks off, up to the first line that leaves the function.
+    Completion,
+}
+
+/// A run of a program.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of `stdin` and `stdout`")]
+pub struct Printed {
+    /// What it reads; nothing unless given.
+    #[serde(default)]
+    pub stdin: Given<Text>,
+    /// What it should print.
+    pub stdout: Spanned<Text>,
+}
+
+/// Implementations that tests are tried on.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of `right` and `wrong`")]
+pub struct Mutants {
+    /// The one that passes.
+    pub right: Spanned<Text>,
+    /// Those that must not.
+    #[schemars(length(min = 1))]
+    pub wrong: Spanned<Vec<Spanned<Text>>>,
+}
+
+/// What a program may use.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping of limits")]
+pub struct CodeLimits {
+    /// Seconds of CPU time; 5 unless given.
+    #[serde(default)]
+    pub cpu: Given<Figure>,
+    /// Seconds on the clock; 20, or four times `cpu`, unless given.
+    #[serde(default)]
+    pub wall: Given<Figure>,
+    /// MiB of memory; 512 unless given.
+    #[serde(default)]
+    pub memory: Given<Figure>,
 }

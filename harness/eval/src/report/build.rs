@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Category, Change, Distribution, METRICS, Model, Report, Run, Scores, Skipped, Status, Topic, Trial,
-    VERSION, text, verdict,
+    VERSION, repeats, text, verdict,
 };
 use crate::gate::Standing;
 use crate::response::Response;
@@ -144,11 +144,16 @@ fn model(row: &ModelRow, rows: &[&TrialRow]) -> Model {
             .map(|(joules, tokens)| joules / tokens as f64),
         meter: row.meter.clone(),
         cost_dollars: cost(prompt_tokens, "input").zip(cost(output_tokens, "output")).map(|(a, b)| a + b),
+        temperatures: repeats::temperatures(rows),
+        repeats: repeats::over(rows),
+        wordings: repeats::wordings(rows),
         categories: grouped(rows, |it| split(&it.suite).0)
             .into_iter()
             .map(|(name, rows)| Category {
                 name: name.to_owned(),
                 scores: scores(&rows, 0),
+                temperatures: repeats::temperatures(&rows),
+                repeats: repeats::over(&rows),
                 topics: grouped(&rows, |it| split(&it.suite).1)
                     .into_iter()
                     .map(|(name, rows)| Topic { name: name.to_owned(), scores: scores(&rows, 0) })
@@ -160,7 +165,7 @@ fn model(row: &ModelRow, rows: &[&TrialRow]) -> Model {
 }
 
 /// `category/topic` in its two parts; a suite outside of any folder is its own category.
-fn split(suite: &str) -> (&str, &str) {
+pub(super) fn split(suite: &str) -> (&str, &str) {
     suite.split_once('/').unwrap_or((suite, suite))
 }
 
@@ -184,10 +189,9 @@ fn grouped<'a, K: Copy + Eq + Hash>(
 
 fn scores(rows: &[&TrialRow], unasked: usize) -> Scores {
     let mut counts = Scores { trials: rows.len() + unasked, skipped: unasked, ..Scores::default() };
-    let mut values = Vec::new();
     for row in rows {
         match &row.outcome {
-            Outcome::Scored(grade) => values.push(grade.score),
+            Outcome::Scored(_) => counts.scored += 1,
             Outcome::Unscored(_) => counts.unscored += 1,
             Outcome::Errored(_) => counts.errored += 1,
             Outcome::Skipped(_) => {
@@ -201,9 +205,12 @@ fn scores(rows: &[&TrialRow], unasked: usize) -> Scores {
             counts.failed += 1;
         }
     }
-    counts.scored = values.len();
-    counts.mean = stats::mean(&values);
-    counts.interval = counts.mean.and_then(|it| stats::wilson(it, values.len()));
+    if let Some(it) = repeats::scored(rows) {
+        counts.mean = Some(it.mean);
+        counts.clusters = it.clusters;
+        counts.interval = Some(it.interval);
+        counts.method = Some(it.method);
+    }
     counts.change = change(rows);
     counts
 }
@@ -258,6 +265,7 @@ fn trial(row: &TrialRow) -> Trial {
         name: row.name.clone(),
         model: row.model.clone(),
         suite: row.suite.clone(),
+        cluster: row.cluster.clone(),
         outcome: row.outcome.word(),
         passed: row.passed,
         score: row.outcome.score(),

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::svg::{self, Caption, Line, Point, Range, Scale};
 use super::tables::{self, Table};
 use super::text::{self, NONE, or_dash};
-use super::{METRICS, Model, Report, Scores, Status, Trial};
-use crate::stats;
+use super::{METRICS, Model, Report, Scores, Status, Temperature, Trial};
+use crate::stats::{self, Estimate};
 
 const STYLE: &str = include_str!("style.css");
 /// Failing trials that are shown.
@@ -151,6 +151,8 @@ fn results(out: &mut String, report: &Report) {
         table(out, &tables::topics(model), &plots);
         out.push_str("</details>\n");
     }
+    super::heat::html(out, &super::heat::maps(report));
+    several(out, report);
     let _ = writeln!(out, "<h2 id=\"speed\">Speed</h2>\n<p class=\"note\">{}</p>", escaped(&speed.note));
     out.push_str("<div class=\"plots\">\n");
     let what = "Mark: median. Box: middle half of the trials. Line: 10th to 90th percentile.";
@@ -162,6 +164,70 @@ fn results(out: &mut String, report: &Report) {
     out.push_str("<h2 id=\"resources\">Resources</h2>\n");
     let _ = writeln!(out, "<p class=\"note\">{}</p>", escaped(&resources.note));
     table(out, resources, &[]);
+}
+
+/// What several answers to one question come to.
+fn several(out: &mut String, report: &Report) {
+    let all = report.models.iter().enumerate().map(|(series, it)| (series, &it.name, &it.temperatures));
+    let score = |it: &Temperature| Some(it.score);
+    if report.models.iter().any(|it| !it.temperatures.is_empty()) {
+        out.push_str("<h2 id=\"temperature\">Temperature</h2>\n<div class=\"plots\">\n");
+        let note = "Mean, with its 95 % interval.";
+        figure(out, "Score by temperature", note, &curve("all", "score", all.clone(), score));
+        let note = "Share of answers that are not the greedy one, with its 95 % interval.";
+        figure(out, "Changed answers", note, &curve("changed", "changed answers", all, |it| it.changed));
+        let mut names: Vec<&str> = Vec::new();
+        for it in report.models.iter().flat_map(|it| &it.categories).filter(|it| !it.temperatures.is_empty())
+        {
+            if !names.contains(&it.name.as_str()) {
+                names.push(&it.name);
+            }
+        }
+        for (index, name) in names.into_iter().enumerate() {
+            let of = report.models.iter().enumerate().filter_map(|(series, model)| {
+                let category = model.categories.iter().find(|it| it.name == name)?;
+                Some((series, &model.name, &category.temperatures))
+            });
+            let plot = curve(&format!("category-{index}"), "score", of, score);
+            figure(out, &escaped(name), "Score by temperature.", &plot);
+        }
+        out.push_str("</div>\n");
+    }
+    for it in tables::several(report) {
+        titled(out, &it);
+    }
+}
+
+/// A value by temperature, for each model that has it.
+fn curve<'a>(
+    id: &str,
+    what: &str,
+    models: impl Iterator<Item = (usize, &'a String, &'a Vec<Temperature>)>,
+    value: impl Fn(&Temperature) -> Option<Estimate>,
+) -> String {
+    let mut points = Vec::new();
+    let mut words = Vec::new();
+    for (series, name, temperatures) in models {
+        let mut label = name.as_str();
+        for it in temperatures {
+            let Some(estimate) = value(it) else { continue };
+            let whisker = Some((estimate.interval.low, estimate.interval.high));
+            points.push(Point { series, label, x: it.temperature, y: estimate.mean, whisker });
+            label = "";
+            let (mean, range) = (text::score(estimate.mean), text::interval(estimate.interval));
+            words.push(format!("{name} at {}: {mean} {range}.", it.temperature));
+        }
+    }
+    let Some(scale) = Scale::around(&points.iter().map(|it| it.x).collect::<Vec<_>>()) else {
+        return "<p class=\"soft\">Not measured.</p>".to_owned();
+    };
+    let caption = Caption {
+        id: &format!("plot-temperature-{id}"),
+        title: &format!("{what} by temperature"),
+        description: words.join(" "),
+        axis: format!("temperature{}", scale.note()),
+    };
+    svg::curves(&caption, scale, &points)
 }
 
 fn small(series: usize, scores: &Scores) -> String {

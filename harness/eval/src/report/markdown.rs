@@ -35,6 +35,10 @@ pub(super) fn write(report: &Report) -> String {
         for model in &report.models {
             table(&mut out, &tables::topics(model), "###");
         }
+        super::heat::markdown(&mut out, &super::heat::maps(report), escaped);
+        for it in tables::several(report) {
+            table(&mut out, &it, "##");
+        }
     }
     if !report.skipped.is_empty() {
         out.push_str("\n## Skipped models\n\n");

@@ -2,14 +2,18 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | rows to numbers | `build` |
+//! | rows to numbers | `build`, `repeats` |
 //! | numbers to words: who wins, by how much, how sure | `verdict` |
-//! | numbers to cells, the same in every format | `tables`, `text` |
+//! | two runs, or two models, beside each other | [`compare`] |
+//! | numbers to cells, the same in every format | `tables`, `heat`, `text` |
 //! | the formats | `terminal`, `markdown`, `html` with `svg`; JSON is [`Report`] itself |
 
 mod build;
+pub mod compare;
+mod heat;
 mod html;
 mod markdown;
+mod repeats;
 mod svg;
 mod tables;
 mod terminal;
@@ -21,11 +25,11 @@ use serde_json::Value;
 
 pub use build::build;
 
-use crate::stats::Interval;
+use crate::stats::{Estimate, Interval, Method};
 use crate::store::RunRow;
 
 /// The version of [`Report::json`].
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a number in a report means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +47,7 @@ const fn metric(name: &'static str, unit: &'static str, definition: &'static str
 }
 
 /// Every number in a report.
-pub const METRICS: [Metric; 18] = [
+pub const METRICS: [Metric; 22] = [
     metric(
         "trials",
         "count",
@@ -63,10 +67,16 @@ pub const METRICS: [Metric; 18] = [
     metric(
         "95 % interval",
         "0 to 1",
-        "Wilson's score interval of the mean over n trials. It takes trials for independent: repeats and clusters of \
-         cases are not accounted for, and would widen it.",
+        "Of the mean: Student's t with a cluster-robust standard error (CR2), topics as strata, widened where few clusters \
+         differ; Wilson's for scores of 0 and 1 with one trial a cluster. docs/statistics.md has the formulas.",
     ),
-    metric("n", "count", "Scored trials, repeats included: those that the mean and its interval are over."),
+    metric("n", "count", "Scored trials, repeats included: those that the mean is over."),
+    metric(
+        "clusters",
+        "count",
+        "What the interval is over: a case with all its variants and repeats, a generated family, a passage with several \
+         questions.",
+    ),
     metric(
         "change",
         "difference of scores",
@@ -84,6 +94,23 @@ pub const METRICS: [Metric; 18] = [
         "count",
         "Scored trials without a fresh golden: accepted under other numerics or drawn, so that one trial says nothing; \
          accepted for another question; not accepted yet.",
+    ),
+    metric(
+        "changed answers",
+        "0 to 1",
+        "Share of answers at a temperature that are not the greedy answer to the same question; of the text where a grader \
+         finds no answer in it.",
+    ),
+    metric(
+        "pass@k, pass^k, majority",
+        "0 to 1",
+        "Over repeats of one question: the chance that at least one of k tries scores 1, 1 − C(n−c, k) / C(n, k), that all of \
+         them do, C(c, k) / C(n, k), and the score of the most common answer of all of them.",
+    ),
+    metric(
+        "agreement",
+        "0 to 1",
+        "Share of pairs of answers to one question that are the same: of its repeats, or of its wordings.",
     ),
     metric(
         "TTFT",
@@ -231,6 +258,12 @@ pub struct Model {
     pub meter: Option<String>,
     /// In US dollars.
     pub cost_dollars: Option<f64>,
+    /// Score by temperature, of what was asked at several; else empty.
+    pub temperatures: Vec<Temperature>,
+    /// Of what was asked several times.
+    pub repeats: Option<Repeats>,
+    /// How far answers to one question in several wordings agree.
+    pub wordings: Option<Estimate>,
     /// Its trials, by the first part of their suite's name.
     pub categories: Vec<Category>,
 }
@@ -242,8 +275,47 @@ pub struct Category {
     pub name: String,
     /// All of its trials.
     pub scores: Scores,
+    /// Score by temperature, of what was asked at several; else empty.
+    pub temperatures: Vec<Temperature>,
+    /// Of what was asked several times.
+    pub repeats: Option<Repeats>,
     /// Its suites.
     pub topics: Vec<Topic>,
+}
+
+/// What questions come to at one of several temperatures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Temperature {
+    /// The temperature.
+    pub temperature: f64,
+    /// The mean score.
+    pub score: Estimate,
+    /// The share of answers that are not the greedy answer; `None` of the greedy ones, and where there are none.
+    pub changed: Option<Estimate>,
+}
+
+/// What several answers to one question come to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Repeats {
+    /// How often a question was asked at most.
+    pub most: usize,
+    /// For k of 1, 2, 4, …, and the most there are, over the questions that were asked as often.
+    pub at_k: Vec<AtK>,
+    /// The score of the most common answer.
+    pub majority: Option<Estimate>,
+    /// How far the answers to one question agree.
+    pub agreement: Option<Estimate>,
+}
+
+/// What k tries come to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AtK {
+    /// How many tries.
+    pub k: usize,
+    /// The chance that at least one scores 1.
+    pub pass_at_k: Estimate,
+    /// The chance that all score 1.
+    pub pass_hat_k: Estimate,
 }
 
 /// A suite's results with one model.
@@ -274,8 +346,12 @@ pub struct Scores {
     pub failed: usize,
     /// Mean score of what was scored.
     pub mean: Option<f64>,
-    /// Of the mean: Wilson, 95 %.
+    /// What the interval is over.
+    pub clusters: usize,
+    /// Of the mean, 95 %.
     pub interval: Option<Interval>,
+    /// How the interval came about.
+    pub method: Option<Method>,
     /// Beside the goldens.
     pub change: Change,
 }
@@ -332,6 +408,8 @@ pub struct Trial {
     pub model: String,
     /// `category/topic`.
     pub suite: String,
+    /// What it stands or falls with.
+    pub cluster: String,
     /// `scored`, `unscored`, `errored` or `skipped`.
     pub outcome: &'static str,
     /// Whether the test passed.

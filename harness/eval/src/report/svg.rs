@@ -236,10 +236,40 @@ pub(super) struct Point<'a> {
     pub whisker: Option<(f64, f64)>,
 }
 
+/// The top and the bottom of a plane of scores.
+const PLANE: (f64, f64) = (10.0, 270.0);
+
+fn up(score: f64) -> f64 {
+    PLANE.1 - Scale::UNIT.fraction(score) * (PLANE.1 - PLANE.0)
+}
+
 /// Score by speed: up and to the right is better.
 pub(super) fn scatter(caption: &Caption<'_>, scale: Scale, points: &[Point<'_>]) -> String {
-    let (top, bottom) = (10.0, 270.0);
-    let up = |score: f64| bottom - Scale::UNIT.fraction(score) * (bottom - top);
+    plane(caption, scale, points, "")
+}
+
+/// Score by something that was varied: the points of a series, one after the other, are joined. Only the first of them
+/// has a label.
+pub(super) fn curves(caption: &Caption<'_>, scale: Scale, points: &[Point<'_>]) -> String {
+    let mut lines = String::new();
+    for pair in points.windows(2).filter(|it| it[0].series == it[1].series) {
+        let [from, to] = [&pair[0], &pair[1]].map(|it| (along(scale, it.x), up(it.y)));
+        // Writing to a String cannot fail.
+        let _ = write!(
+            lines,
+            r#"<g class="s{}"><path class="whisker" d="M{:.1} {:.1}L{:.1} {:.1}"/></g>"#,
+            pair[0].series % SERIES,
+            from.0,
+            from.1,
+            to.0,
+            to.1
+        );
+    }
+    plane(caption, scale, points, &lines)
+}
+
+fn plane(caption: &Caption<'_>, scale: Scale, points: &[Point<'_>], below: &str) -> String {
+    let (top, bottom) = PLANE;
     let mut out = String::new();
     open(&mut out, caption, bottom + 44.0);
     for tick in Scale::UNIT.ticks() {
@@ -252,6 +282,7 @@ pub(super) fn scatter(caption: &Caption<'_>, scale: Scale, points: &[Point<'_>])
         );
     }
     axis(&mut out, scale, top, bottom, &caption.axis);
+    out += below;
     let mut taken: Vec<(f64, f64)> = Vec::new();
     for it in points {
         let (x, y) = (along(scale, it.x), up(it.y));
@@ -266,6 +297,9 @@ pub(super) fn scatter(caption: &Caption<'_>, scale: Scale, points: &[Point<'_>])
         }
         shape(&mut out, it.series, x, y);
         out.push_str("</g>");
+        if it.label.is_empty() {
+            continue;
+        }
         // A label goes down until it covers no other.
         let mut beside = y - 8.0;
         while taken.iter().any(|(x2, y2)| (x - x2).abs() < 180.0 && (beside - y2).abs() < 15.0) {

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::text::{self, NONE, or_dash};
-use super::{Change, Distribution, Model, Report, Run, Scores};
+use super::{AtK, Change, Distribution, Model, Repeats, Report, Run, Scores, Temperature};
+use crate::stats::Estimate;
 
 /// A table of cells as text, not escaped.
 pub(super) struct Table {
@@ -49,11 +50,21 @@ pub(super) fn overview(report: &Report) -> Vec<Table> {
     vec![
         Table {
             title: "Scores".to_owned(),
-            note: "n counts trials; repeats and clusters are not accounted for in the interval.".to_owned(),
-            head: vec!["model", "score", "95 % interval", "n", "passed", "failed", "change since golden"],
+            note: "n counts trials; the interval is over clusters, which stand or fall together.".to_owned(),
+            head: vec![
+                "model",
+                "score",
+                "95 % interval",
+                "n",
+                "clusters",
+                "passed",
+                "failed",
+                "change since golden",
+            ],
             rows: rows(|it| {
                 let mut cells = scored(&it.scores);
-                cells.extend([count(it.scores.passed), count(it.scores.failed), changed(&it.scores)]);
+                cells.extend([it.scores.clusters, it.scores.passed, it.scores.failed].map(count));
+                cells.push(changed(&it.scores));
                 cells
             }),
         },
@@ -108,6 +119,109 @@ pub(super) fn overview(report: &Report) -> Vec<Table> {
             }),
         },
     ]
+}
+
+/// What several answers to one question come to: by temperature, over repeats, over wordings.
+pub(super) fn several(report: &Report) -> Vec<Table> {
+    [temperatures(report), repeats(report), wordings(report)].into_iter().flatten().collect()
+}
+
+/// How far answers to one question in several wordings agree. `None` where none was asked so.
+fn wordings(report: &Report) -> Option<Table> {
+    let cells = |model: &Model| {
+        let it = model.wordings?;
+        let mean = text::score(it.mean);
+        Some(row(vec![
+            model.name.clone(),
+            mean,
+            text::interval(it.interval),
+            count(it.n),
+            count(it.clusters),
+        ]))
+    };
+    let rows: Vec<Row> = report.models.iter().filter_map(cells).collect();
+    (!rows.is_empty()).then(|| Table {
+        title: "Over wordings".to_owned(),
+        note: "n counts questions.".to_owned(),
+        head: vec!["model", "agreement", "95 % interval", "n", "clusters"],
+        rows,
+    })
+}
+
+/// Score by temperature: for each model, as a whole and by category. `None` where nothing was asked at several.
+fn temperatures(report: &Report) -> Option<Table> {
+    let cells = |name: &str, it: &Temperature| {
+        let changed = it.changed.as_ref();
+        vec![
+            format!("{name}, {}", it.temperature),
+            text::score(it.score.mean),
+            text::interval(it.score.interval),
+            count(it.score.n),
+            count(it.score.clusters),
+            or_dash(changed, |it| text::score(it.mean)),
+            or_dash(changed, |it| text::interval(it.interval)),
+        ]
+    };
+    let mut rows = Vec::new();
+    for model in &report.models {
+        rows.extend(model.temperatures.iter().map(|it| row(cells(&model.name, it))));
+        for category in &model.categories {
+            let part = |it| Row { part: true, cells: cells(&category.name, it) };
+            rows.extend(category.temperatures.iter().map(part));
+        }
+    }
+    (!rows.is_empty()).then(|| Table {
+        title: "By temperature".to_owned(),
+        note: "Over questions that were asked at several temperatures. Changed: not the greedy answer."
+            .to_owned(),
+        head: vec![
+            "model or category",
+            "score",
+            "95 % interval",
+            "n",
+            "clusters",
+            "changed",
+            "95 % interval",
+        ],
+        rows,
+    })
+}
+
+/// What repeats come to: for each model, as a whole and by category. `None` where nothing was repeated.
+fn repeats(report: &Report) -> Option<Table> {
+    let with_interval = |it: &Estimate| format!("{} {}", text::score(it.mean), text::interval(it.interval));
+    let rows_of = |name: &str, part: bool, it: &Repeats| {
+        let row = |at: &AtK| {
+            // What is over all repeats stands beside the most of them.
+            let all =
+                |of: Option<Estimate>| or_dash(of.filter(|_| at.k == it.most), |of| text::score(of.mean));
+            let cells = vec![
+                format!("{name}, {}", at.k),
+                count(at.pass_at_k.n),
+                with_interval(&at.pass_at_k),
+                with_interval(&at.pass_hat_k),
+                all(it.majority),
+                all(it.agreement),
+            ];
+            Row { part, cells }
+        };
+        it.at_k.iter().map(row).collect::<Vec<_>>()
+    };
+    let mut rows = Vec::new();
+    for model in &report.models {
+        rows.extend(model.repeats.iter().flat_map(|it| rows_of(&model.name, false, it)));
+        for category in &model.categories {
+            rows.extend(category.repeats.iter().flat_map(|it| rows_of(&category.name, true, it)));
+        }
+    }
+    (!rows.is_empty()).then(|| Table {
+        title: "Over repeats".to_owned(),
+        note: "Over questions that were asked at least k times in the same way; a try passes with a score of 1. Majority and \
+               agreement are over all tries of a question."
+            .to_owned(),
+        head: vec!["model or category, k", "questions", "pass@k", "pass^k", "majority", "agreement"],
+        rows,
+    })
 }
 
 /// A model's categories, each followed by its topics.

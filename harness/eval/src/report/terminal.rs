@@ -33,6 +33,10 @@ pub(super) fn write(report: &Report) -> String {
         for model in &report.models {
             table(&mut out, &tables::topics(model));
         }
+        super::heat::terminal(&mut out, &super::heat::maps(report));
+        for it in tables::several(report) {
+            table(&mut out, &it);
+        }
     }
     let skipped = report.skipped.iter();
     let skipped: Vec<String> = skipped
@@ -81,7 +85,7 @@ fn failing(out: &mut String, report: &Report) {
     }
 }
 
-fn table(out: &mut String, table: &Table) {
+pub(super) fn table(out: &mut String, table: &Table) {
     let _ = writeln!(out, "\n{}", cut(text::line(&table.title), WIDTH));
     let name = |row: &tables::Row| {
         let indent = if row.part { "  " } else { "" };
@@ -130,7 +134,7 @@ fn cut(text: String, most: usize) -> String {
 }
 
 /// Foreign text in lines of at most [`WIDTH`]; the first is indented by `first`, the others by `rest`.
-fn paragraph(out: &mut String, foreign: &str, first: usize, rest: usize) {
+pub(super) fn paragraph(out: &mut String, foreign: &str, first: usize, rest: usize) {
     let mut indent = first;
     for line in text::visible(foreign.trim_end_matches('\n')).replace('\t', "    ").split('\n') {
         let mut line = line;

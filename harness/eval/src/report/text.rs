@@ -32,6 +32,21 @@ pub(super) fn difference(value: f64) -> String {
     }
 }
 
+/// The ends of an interval of a difference of scores.
+pub(super) fn differences(it: Interval) -> String {
+    format!("[{}, {}]", difference(it.low), difference(it.high))
+}
+
+/// A share, in percent.
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", significant(share * 100.0))
+}
+
+/// A difference of scores, in points of a hundred.
+pub(super) fn points(value: f64) -> String {
+    format!("{} points", significant(value * 100.0))
+}
+
 /// Three significant digits, without an exponent.
 pub(super) fn significant(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Report, Status, text};
-use crate::stats::{self, Interval};
+use super::{Report, Status, Trial, text};
+use crate::stats::{CONFIDENCE, Estimate, Observation, Range, Sample};
 
 /// A model's scores, by what was asked.
 struct Scored<'a> {
     model: &'a str,
-    scores: HashMap<&'a str, f64>,
+    scores: HashMap<&'a str, &'a Trial>,
 }
 
 /// The opening sentences; none where the run gives no verdict.
@@ -39,22 +39,14 @@ pub(super) fn sentences(report: &Report) -> Vec<String> {
             group.push(other);
         }
     }
-    let mut ranked: Vec<(&Scored<'_>, f64, Interval)> = group
-        .iter()
-        .filter_map(|it| over(it, &common).map(|(mean, interval)| (*it, mean, interval)))
-        .collect();
-    ranked.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let mut ranked: Vec<(&Scored<'_>, Estimate)> =
+        group.iter().filter_map(|it| Some((*it, over(it, &common)?))).collect();
+    ranked.sort_by(|one, other| other.1.mean.total_cmp(&one.1.mean));
     let mut sentences = Vec::new();
     match ranked.as_slice() {
         [first, second, rest @ ..] => {
-            sentences.push(comparison(first, second, rest.len(), common.len()));
+            sentences.push(comparison(first, second, rest.len(), &common));
             sentences.push(paired(first.0, second.0, &common));
-            if first.1 > second.1 && first.2.low <= second.2.high {
-                sentences.push(
-                    "Overlap of intervals is a cautious test: a paired one may find a difference that it misses."
-                        .to_owned(),
-                );
-            }
             let all: HashSet<&str> = group.iter().flat_map(|it| it.scores.keys().copied()).collect();
             let left_out = all.len() - common.len();
             if left_out > 0 {
@@ -64,11 +56,11 @@ pub(super) fn sentences(report: &Report) -> Vec<String> {
                 ));
             }
         }
-        [(only, mean, interval)] => sentences.push(format!(
+        [(only, it)] => sentences.push(format!(
             "{} scores {} {} on {}; there is no other model to compare it with.",
             only.model,
-            text::score(*mean),
-            text::interval(*interval),
+            text::score(it.mean),
+            text::interval(it.interval),
             text::counted(common.len(), "trial")
         )),
         [] => {}
@@ -82,28 +74,46 @@ pub(super) fn sentences(report: &Report) -> Vec<String> {
 fn scored<'a>(report: &'a Report, model: &'a str) -> Scored<'a> {
     let suffix = format!("::{model}");
     let mine = report.trials.iter().filter(|it| it.model == model);
-    let scores = mine.filter_map(|it| Some((it.name.strip_suffix(&suffix)?, it.score?))).collect();
+    let scores = mine.filter_map(|it| it.score.and(Some((it.name.strip_suffix(&suffix)?, it)))).collect();
     Scored { model, scores }
 }
 
-fn over(scored: &Scored<'_>, common: &HashSet<&str>) -> Option<(f64, Interval)> {
-    let mut keys: Vec<&&str> = common.iter().collect();
+/// A value of each common trial, in their clusters; they are known by what was asked.
+fn sample(
+    common: &HashSet<&str>,
+    one: &Scored<'_>,
+    range: Range,
+    value: impl Fn(&str) -> f64,
+) -> Option<Estimate> {
+    let mut keys: Vec<&str> = common.iter().copied().collect();
     // A sum of floats depends on its order.
     keys.sort_unstable();
-    let values: Vec<f64> = keys.into_iter().map(|it| scored.scores[it]).collect();
-    let mean = stats::mean(&values)?;
-    Some((mean, stats::wilson(mean, values.len())?))
+    let values = keys.into_iter().map(|key| {
+        let Trial { suite, cluster, .. } = one.scores[key];
+        Observation { stratum: suite, cluster, value: value(key) }
+    });
+    Sample::new(range, values).estimate(CONFIDENCE)
+}
+
+fn over(scored: &Scored<'_>, common: &HashSet<&str>) -> Option<Estimate> {
+    sample(common, scored, Range::SCORE, |key| scored.of(key))
+}
+
+impl Scored<'_> {
+    fn of(&self, key: &str) -> f64 {
+        self.scores[key].score.unwrap_or_default()
+    }
 }
 
 fn comparison(
-    (first, best, interval): &(&Scored<'_>, f64, Interval),
-    (second, next, other): &(&Scored<'_>, f64, Interval),
+    (first, best): &(&Scored<'_>, Estimate),
+    (second, next): &(&Scored<'_>, Estimate),
     rest: usize,
-    n: usize,
+    common: &HashSet<&str>,
 ) -> String {
-    let (one, two) = (text::score(*best), text::score(*next));
-    let (one_range, two_range) = (text::interval(*interval), text::interval(*other));
-    let trials = text::counted(n, "trial");
+    let (one, two) = (text::score(best.mean), text::score(next.mean));
+    let (one_range, two_range) = (text::interval(best.interval), text::interval(next.interval));
+    let trials = text::counted(common.len(), "trial");
     let place = if rest > 0 { format!(" of {} models", rest + 2) } else { String::new() };
     if one == two {
         return format!(
@@ -113,13 +123,19 @@ fn comparison(
             if rest > 0 { format!(", highest{place}") } else { String::new() },
         );
     }
-    let sure = if interval.low > other.high {
-        "the intervals do not overlap: if trials are independent, chance alone would hardly make this difference"
-    } else {
-        "the intervals overlap, so this run cannot tell them apart by its means"
-    };
+    let difference = sample(common, first, Range::DIFFERENCE, |key| first.of(key) - second.of(key));
+    let sure = difference.map_or_else(String::new, |it| {
+        let sure = if it.interval.low > 0.0 {
+            "which chance alone would hardly make"
+        } else {
+            "so this run cannot tell them apart"
+        };
+        let (mean, range) = (text::difference(it.mean), text::differences(it.interval));
+        let clusters = text::counted(it.clusters, "cluster");
+        format!("; the difference is {mean} {range} over {clusters}, {sure}")
+    });
     format!(
-        "{} scores highest{place}: {one} {one_range} against {two} {two_range} of {} on the same {trials}; {sure}.",
+        "{} scores highest{place}: {one} {one_range} against {two} {two_range} of {} on the same {trials}{sure}.",
         first.model, second.model
     )
 }
@@ -127,7 +143,7 @@ fn comparison(
 fn paired(first: &Scored<'_>, second: &Scored<'_>, common: &HashSet<&str>) -> String {
     let (mut above, mut below) = (0, 0);
     for key in common {
-        let (one, other) = (first.scores[key], second.scores[key]);
+        let (one, other) = (first.of(key), second.of(key));
         above += usize::from(one > other);
         below += usize::from(one < other);
     }

@@ -32,6 +32,7 @@ impl Session {
                 logprobs: None,
             }),
             Inquiry::Read { text, .. } => Request::Read(text.clone()),
+            Inquiry::Run(_) => return self.examiner.examine(inquiry),
         };
         let key = serde_json::to_string(inquiry).map_err(|error| Unanswered::Errored(error.to_string()))?;
         let answer = Arc::clone(lock(&self.consulted.answers).entry(sha256_of_text(&key)).or_default());

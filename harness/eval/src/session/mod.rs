@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::backend::{BackendError, Generate, Message, Prompt, Request, Score};
 use crate::diagnostic::Mistake;
 use crate::explain;
 use crate::gate::{Gate, Ruling, Standing};
 use crate::golden::{self, Digests, Entry, Golden, short};
+use crate::grade::task::Scoring;
 use crate::grade::{Evidence, Examiner, Found, Judgement, Rubric, Unanswered};
 pub use crate::pool::Open;
 use crate::pool::{Failure, Opened, Pool};
@@ -21,6 +22,7 @@ pub use summary::Summary;
 
 mod consult;
 mod summary;
+mod verdict;
 
 use consult::Consulted;
 
@@ -80,6 +82,8 @@ pub struct Session {
     consulted: Consulted,
     examiner: Box<dyn Examiner>,
     ledger: Mutex<Ledger>,
+    /// A trial is done.
+    ended: Condvar,
     store_broke: OnceLock<(String, String)>,
 }
 
@@ -96,7 +100,9 @@ struct Ledger {
 /// What came of a model's trials.
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    scores: Vec<f64>,
+    scored: Vec<verdict::Scored>,
+    /// Trials that were run, whatever came of them.
+    done: usize,
     unscored: usize,
     errored: usize,
     skipped: usize,
@@ -190,6 +196,7 @@ impl Session {
             consulted: Consulted::default(),
             examiner,
             ledger: Mutex::new(Ledger { models, tallies, ..Ledger::default() }),
+            ended: Condvar::new(),
             store_broke: OnceLock::new(),
             _alive: alive,
             plan,
@@ -234,6 +241,8 @@ impl Session {
                 drop(self.store_broke.set((error.to_string(), name)));
             }
         }
+        lock(&self.ledger).tallies[model].done += 1;
+        self.ended.notify_all();
         told
     }
 
@@ -250,14 +259,15 @@ impl Session {
             key: None,
             outcome: Outcome::Skipped(String::new()),
             threshold: case.threshold,
-            greedy: case.sampling.is_greedy(),
+            greedy: self.plan.drawn(trial).sampling.is_greedy(),
+            sampling: self.plan.sampling(trial),
             standing: String::new(),
             golden: None,
             passed: false,
             prompt: None,
             response: None,
             found: Vec::new(),
-            case_digest: case.digest(variant),
+            case_digest: self.plan.digest(trial),
             prompt_digest: variant.prompt_digest(),
             template: None,
             numerics: None,
@@ -348,8 +358,8 @@ impl Session {
             stored
         } else {
             let asked = opened.load().and_then(|()| {
-                let request = self.request(trial, prompt.template.is_some());
-                response::ask(&*opened.backend, &request)
+                let requests = self.requests(trial, prompt.template.is_some());
+                response::ask_all(&*opened.backend, &requests)
             });
             match asked {
                 Ok(response) => (response, Vec::new()),
@@ -387,14 +397,22 @@ impl Session {
         inquiries.iter().map(|it| self.examine(it, trial)).collect()
     }
 
-    fn request(&self, trial: Trial, templated: bool) -> Request {
+    /// What is asked: one request, or several where continuations follow prompts of their own.
+    fn requests(&self, trial: Trial, templated: bool) -> Vec<Request> {
         let case = self.plan.case(trial);
         let variant = self.plan.variant(trial);
         let messages = variant.messages.clone();
         if variant.rubric.reads_prompt() {
-            return Request::Read(plain(&messages));
+            return vec![Request::Read(plain(&messages))];
         }
-        match variant.rubric.continuations() {
+        if let Some(scorings) = variant.rubric.scorings() {
+            let request = |it: &Scoring| {
+                let messages = it.prompt.clone().unwrap_or_else(|| messages.clone());
+                Request::Score(Score { messages, continuations: it.continuations.clone() })
+            };
+            return scorings.iter().map(request).collect();
+        }
+        vec![match variant.rubric.continuations() {
             Some(continuations) => {
                 // A turn begins anew; in plain text a word follows a space, as lm-evaluation-harness has it.
                 let delimiter = if templated { "" } else { " " };
@@ -409,7 +427,7 @@ impl Session {
                 ignore_eos: false,
                 logprobs: case.logprobs,
             }),
-        }
+        }]
     }
 
     /// The digest of everything that an answer and its grade depend on.
@@ -425,7 +443,7 @@ impl Session {
             "{name}\n{}\n{}\n{asked}\n{}\nseed {}{logprobs}",
             opened.sha256,
             opened.backend.numerics(),
-            case.digest(variant),
+            self.plan.digest(trial),
             self.plan.sampling(trial).seed,
         ))
     }
@@ -446,7 +464,13 @@ impl Session {
         let mut ledger = lock(&self.ledger);
         let tally = &mut ledger.tallies[trial.model as usize];
         match &row.outcome {
-            Outcome::Scored(grade) => tally.scores.push(grade.score),
+            Outcome::Scored(grade) => tally.scored.push(verdict::Scored {
+                position: row.position,
+                suite: row.suite.clone(),
+                cluster: row.cluster.clone(),
+                score: grade.score,
+                golden: row.golden,
+            }),
             Outcome::Unscored(_) => tally.unscored += 1,
             Outcome::Errored(_) => tally.errored += 1,
             Outcome::Skipped(_) => tally.skipped += 1,
@@ -457,6 +481,7 @@ impl Session {
         if ruling != Ruling::Undecided
             && let Some(entry) = entry_of(row)
         {
+            let entry = if self.plan.suite(trial).dataset { entry.without_texts() } else { entry };
             ledger.entries.entry((trial.model, trial.suite)).or_default().push(entry);
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Ledger, Session, Tally, lock};
 use crate::golden::{self, Golden};
-use crate::stats;
+use crate::stats::Estimate;
 use crate::store::ModelRow;
 
 /// What is told after the last trial.
@@ -23,8 +23,8 @@ impl Session {
         let mut summary = Summary::default();
         self.pool.close();
         let ledger = lock(&self.ledger);
-        for (row, tally) in ledger.models.iter().zip(&ledger.tallies) {
-            let all = tally.scores.len() + tally.unscored + tally.errored + tally.skipped;
+        for (model, (row, tally)) in ledger.models.iter().zip(&ledger.tallies).enumerate() {
+            let all = tally.scored.len() + tally.unscored + tally.errored + tally.skipped;
             if all != row.planned && self.store_broke.get().is_none() {
                 summary.failures.push(format!(
                     "{}: {} trials were planned, {all} are accounted for",
@@ -33,6 +33,7 @@ impl Session {
             }
             if row.planned > 0 && row.skipped.is_none() {
                 summary.lines.extend(self.lines_of(row, tally));
+                summary.lines.extend(self.verdict_line(model, tally));
             }
         }
         let skipped: Vec<&ModelRow> =
@@ -56,26 +57,27 @@ impl Session {
         }
         self.report_orphans(&mut summary);
         if self.options.partial {
-            summary.lines.push("partial: a filter left trials out, so this run gives no verdict".to_owned());
+            summary.lines.push(
+                "partial: a filter left trials out, so a verdict is over the asked trials alone".to_owned(),
+            );
         }
         summary
     }
 
     fn lines_of(&self, row: &ModelRow, tally: &Tally) -> Vec<String> {
-        let Tally { scores, unscored, errored, skipped, rulings, stale } = tally;
+        let Tally { scored, unscored, errored, skipped, rulings, stale, .. } = tally;
         let mut lines = vec![format!(
             "{}: {} trials = {} scored + {unscored} unscored + {errored} errored + {skipped} skipped",
             row.name,
             row.planned,
-            scores.len(),
+            scored.len(),
         )];
-        if let (Some(mean), false) = (stats::mean(scores), self.options.partial)
-            && let Some(interval) = stats::wilson(mean, scores.len())
+        if let (Some(Estimate { mean, interval, n, clusters, .. }), false) =
+            (tally.estimate(), self.options.partial)
         {
-            let stats::Interval { low, high } = interval;
             lines.push(format!(
-                "  mean score {mean:.3}, 95 % interval {low:.3} to {high:.3} (Wilson, n = {})",
-                scores.len()
+                "  mean score {mean:.3}, 95 % interval {:.3} to {:.3} (n = {n}, {clusters} clusters)",
+                interval.low, interval.high
             ));
         }
         let order = ["same", "drifted", "better", "regressed", "undecided", "reached", "missed"];

@@ -20,7 +20,7 @@ use rows::{RUN_COLUMNS, TABLES, integer, json, model_row, run_row, trial_row};
 mod rows;
 
 /// The version of the tables, kept in SQLite's `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Why the store cannot be used.
 #[derive(Debug, Error)]
@@ -383,9 +383,9 @@ impl Store {
             connection
                 .prepare_cached(
                     "INSERT OR REPLACE INTO trial (run, name, model, suite, entry, position, cluster, key, outcome,
-                     score, threshold, greedy, standing, golden, passed, grade, reason, prompt, response, found, case_digest,
-                     prompt_digest, template, numerics)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     score, threshold, greedy, sampling, standing, golden, passed, grade, reason, prompt, response, found,
+                     case_digest, prompt_digest, template, numerics)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )?
                 .execute(params![
                     run,
@@ -400,6 +400,7 @@ impl Store {
                     trial.outcome.score(),
                     trial.threshold,
                     trial.greedy,
+                    json(&trial.sampling),
                     trial.standing,
                     trial.golden,
                     trial.passed,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::Row;
 use serde::Serialize;
 
+use crate::backend::Sampling;
 use crate::grade::{Found, Grade};
 use crate::response::Response;
 
@@ -52,6 +53,7 @@ CREATE TABLE trial (
     score REAL,
     threshold REAL NOT NULL,
     greedy INTEGER NOT NULL,
+    sampling TEXT NOT NULL,        -- JSON: temperature, seed, …
     standing TEXT NOT NULL,        -- beside the golden: fresh, stale, none, …
     golden REAL,                   -- the accepted score
     passed INTEGER NOT NULL,
@@ -188,6 +190,8 @@ pub struct TrialRow {
     pub threshold: f64,
     /// Whether the likeliest token is always taken.
     pub greedy: bool,
+    /// How tokens were chosen, with the seed of this very trial.
+    pub sampling: Sampling,
     /// Beside the golden.
     pub standing: String,
     /// The accepted score.
@@ -270,6 +274,7 @@ pub(super) fn trial_row(row: &Row<'_>) -> rusqlite::Result<TrialRow> {
         outcome,
         threshold: row.get("threshold")?,
         greedy: row.get("greedy")?,
+        sampling: parsed(row, "sampling")?.ok_or(rusqlite::Error::InvalidQuery)?,
         standing: row.get("standing")?,
         golden: row.get("golden")?,
         passed: row.get("passed")?,

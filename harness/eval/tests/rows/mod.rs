@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eval::backend::StopReason;
+use eval::backend::{Sampling, StopReason};
 use eval::gate::Standing;
 use eval::report::{self, Report};
 use eval::response::{Arrival, Response};
@@ -57,6 +57,7 @@ pub(crate) fn trial(model: &str, suite: &str, entry: &str, outcome: Outcome) -> 
         outcome,
         threshold: 1.0,
         greedy: true,
+        sampling: Sampling::GREEDY,
         standing: Standing::None.words().to_owned(),
         golden: None,
         passed,

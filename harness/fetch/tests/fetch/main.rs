@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy takes the functions beside the tests for no tests")]
 
+mod data;
 mod hub;
 mod machine;
 mod packages;

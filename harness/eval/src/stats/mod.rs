@@ -1,11 +1,30 @@
-//! Statistics: means, intervals, percentiles.
+//! Statistics: the one interval, comparisons, aggregates over repeats, percentiles. Pure functions.
+//!
+//! | what | where |
+//! |---|---|
+//! | a mean, or a mean difference, and how sure it is | [`Sample`], [`Estimate`] |
+//! | two runs beside each other: verdict, power, categories under Holm | [`compare`] |
+//! | pass@k, majority@k, agreement, changed answers | [`repeats`] |
+//! | Clopper-Pearson, McNemar | [`exact`] |
+//! | distribution functions | [`special`] |
+//!
+//! docs/statistics.md has every formula with its source, and what simulations say of it.
+
+mod cluster;
+pub mod compare;
+pub mod exact;
+pub mod repeats;
+mod sample;
+pub mod special;
 
 pub mod agreement;
 
 use serde::Serialize;
 
-/// The quantile of the normal distribution that a two-sided 95 % interval uses.
-const Z95: f64 = 1.959_963_984_540_054;
+pub use sample::{Estimate, Method, Observation, Range, Sample};
+
+/// How sure an interval is unless something else is said: 95 %, two-sided.
+pub const CONFIDENCE: f64 = 0.95;
 
 /// A range that covers the true value in 95 % of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -21,18 +40,18 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Wilson's score interval of a proportion, 95 %, two-sided (Wilson 1927, JASA 22, p. 209).
+/// Wilson's score interval of a proportion, two-sided, with the given confidence (Wilson 1927, JASA 22, p. 209).
 ///
-/// `mean` is the mean of n scores between 0 and 1. For scores that are not 0 or 1 it is wider than needed: no
-/// distribution on that range with that mean varies more than one of zeros and ones.
-pub fn wilson(mean: f64, n: usize) -> Option<Interval> {
+/// `mean` is the mean of n scores of 0 or 1 that are independent of each other.
+pub fn wilson(mean: f64, n: usize, confidence: f64) -> Option<Interval> {
     if n == 0 {
         return None;
     }
     let n = n as f64;
-    let z2 = Z95 * Z95;
+    let z = special::normal_quantile((1.0 + confidence) / 2.0);
+    let z2 = z * z;
     let centre = (mean + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z95 / (1.0 + z2 / n) * (mean * (1.0 - mean) / n + z2 / (4.0 * n * n)).max(0.0).sqrt();
+    let half = z / (1.0 + z2 / n) * (mean * (1.0 - mean) / n + z2 / (4.0 * n * n)).max(0.0).sqrt();
     Some(Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) })
 }
 
@@ -64,11 +83,11 @@ mod tests {
             (60.0, 60, 0.939_828_147_857_91, 1.0),
             (7.0, 60, 0.057_677_206_400_560_3, 0.221_787_880_241_708_6),
         ] {
-            let interval = wilson(count / n as f64, n).unwrap();
+            let interval = wilson(count / n as f64, n, CONFIDENCE).unwrap();
             assert!((interval.low - low).abs() < 1e-12, "{count}/{n}: {interval:?}");
             assert!((interval.high - high).abs() < 1e-12, "{count}/{n}: {interval:?}");
         }
-        assert_eq!(wilson(0.0, 0), None);
+        assert_eq!(wilson(0.0, 0, CONFIDENCE), None);
     }
 
     /// Reference values: numpy 2.4 `percentile`.

@@ -1,0 +1,90 @@
+//! The cases that are committed, and what the lints find in others.
+
+use std::path::{Path, PathBuf};
+
+use eval::case;
+use eval::dataset::Selection;
+use eval::diagnostic::SourceFile;
+use eval::lint::{Lints, lint};
+use eval::model::Models;
+use rstest::rstest;
+
+fn root(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(relative)
+}
+
+fn rendered(lints: &Lints) -> Vec<String> {
+    lints.wrong.iter().map(|it| format!("{}: {}", it.name, it.mistake.message)).collect()
+}
+
+/// Every case of `cases/` can be asked, says why it is there, and gives nothing away: with the seeds written there,
+/// and with fresh ones.
+#[rstest]
+#[case(None)]
+#[case(Some(1))]
+#[case(Some(20_261_126))]
+fn committed_cases_are_sound(#[case] seed: Option<u64>) {
+    let models = Models::load(&root("models.yaml")).expect("models.yaml is sound");
+    let lints =
+        lint(&case::load_selected(&root("cases"), &models, &Selection { seed, ..Selection::default() }));
+    assert_eq!(rendered(&lints), Vec::<String>::new());
+}
+
+/// Lints a suite of these cases.
+fn found(cases: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("maths")).unwrap();
+    let text = format!("version: 1\ndescription: A test\ncases:\n{cases}");
+    std::fs::write(folder.path().join("maths/sums.yaml"), text).unwrap();
+    let models = "version: 1\ndefaults: { family: none, class: small, sources: [] }\nmodels: { tiny: {} }\n";
+    let models = Models::read(Path::new("models.yaml"), &SourceFile::new("models.yaml", models)).unwrap();
+    rendered(&lint(&case::load(folder.path(), &models)))
+}
+
+fn case_of(prompt: &str, grade: &str, more: &str) -> String {
+    format!("  - id: it\n    prompt: {prompt}\n    grade: {grade}\n    tags: [easy]\n    why: a test\n{more}")
+}
+
+#[rstest]
+#[case("What is 40 + 2?", "{ number: 42 }", false)]
+#[case("What is 42 + 0?", "{ number: 42 }", true)]
+#[case("What is 42.0 + 0?", "{ number: { value: 42, tolerance: 1 } }", true)]
+#[case("What is 1,042 - 1000?", "{ number: 42 }", false)]
+#[case("What comes after v42?", "{ number: 42 }", false)]
+#[case("What is 4 + 0?", "{ number: 4 }", false)]
+#[case("Is it a cat?", "{ exact: cat }", true)]
+#[case("Is it in the catalogue?", "{ exact: cat }", false)]
+#[case("Answer yes or no.", "{ exact: { any: [\"Yes\", \"yes.\"] } }", false)]
+#[case("Cats or dogs?", "{ contains: { any: [dogs], none: [cats] } }", false)]
+#[case("Dogs or what?", "{ contains: { any: [dogs], none: [cats] } }", true)]
+#[case("Red, and which other?", "{ contains: { all: [red, blue] } }", false)]
+#[case("Red, blue, and?", "{ contains: { all: [red, blue] } }", true)]
+#[case("One of red, blue?", "{ choice: { answer: A, options: { A: red, B: blue } } }", false)]
+#[case("Is it red?", "{ choice: { answer: A, options: { A: red, B: blue } } }", true)]
+#[case("A or B?", "{ choice: B }", false)]
+fn targets_in_prompts(#[case] prompt: &str, #[case] grade: &str, #[case] leaks: bool) {
+    let lints = found(&case_of(prompt, grade, ""));
+    assert_eq!(lints.len(), usize::from(leaks), "{lints:?}");
+    assert!(lints.iter().all(|it| it.contains("holds its own target")), "{lints:?}");
+    let allowed = found(&case_of(prompt, grade, "    lint: { target_in_prompt: it is a test }\n"));
+    assert_eq!(allowed, Vec::<String>::new());
+}
+
+#[test]
+fn worked_examples_may_hold_it() {
+    let more = "    examples: [{ user: What is 41 + 1?, assistant: \"42\" }]\n";
+    assert_eq!(found(&case_of("What is 40 + 2?", "{ number: 42 }", more)), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_missing_is_told() {
+    let bare = "  - id: it\n    prompt: What is 40 + 2?\n    grade: { number: 42 }\n";
+    let one = found(bare);
+    assert_eq!(
+        one,
+        ["maths/sums/it: `it` has no `why`", "maths/sums/it: `it` has 0 tags for its difficulty"]
+    );
+    let sound = case_of("What is 40 + 2?", "{ number: 42 }", "");
+    let twice = found(&format!("{sound}{}", sound.replace("id: it", "id: other")));
+    assert_eq!(twice, ["maths/sums/other: `maths/sums/other` asks the same as `maths/sums/it`"]);
+}

@@ -1,0 +1,2 @@
+while True:
+    os.write(2, b"A" * 65536)
