@@ -81,6 +81,8 @@ pub(super) fn read(
     let composer = composer(settings, output, mistakes);
     let tags = tags(settings, mistakes);
     let id: Option<String> = settings.text("id", mistakes);
+    let excluded: Vec<serde_json::Value> = settings.typed("exclude", mistakes).unwrap_or_default();
+    let excluded: Vec<String> = excluded.iter().map(rows::id_of).collect();
     let limit: Option<usize> = settings.typed("limit", mistakes);
     let package = package(settings, mistakes);
     let split = split(settings, place, mistakes);
@@ -129,7 +131,9 @@ pub(super) fn read(
                 Some(value) => rows::id_of(value),
                 None => number.to_string(),
             };
-            items.push(judge.item(id, asked, document, &composer).map_err(at)?);
+            if !excluded.contains(&id) {
+                items.push(judge.item(id, asked, document, &composer).map_err(at)?);
+            }
         }
         Ok(items)
     })();
