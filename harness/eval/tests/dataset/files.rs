@@ -71,7 +71,7 @@ fn what_a_package_ships_is_read() {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(
         file,
-        "{\"q\":\"A?\",\"a\":\"b\",\"name\":\"X/1\"}\n".repeat(1)
+        "{\"q\":\"A?\",\"a\":\"b\",\"name\":\"X/1\"}\n".to_string()
             + "{\"q\":\"B?\",\"a\":\"b\",\"name\":\"X/2\"}\n{\"q\":\"C?\"}\n",
     )
     .unwrap();

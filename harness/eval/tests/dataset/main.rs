@@ -1,5 +1,9 @@
 //! Data sets: the prompts, answers and scores of lm-evaluation-harness, which wrote `tests/fixtures/tasks/expected.json`
 //! by `benches/peers/tasks.py`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests leaves out the functions that they share"
+)]
 
 mod files;
 mod mistakes;
@@ -27,7 +31,7 @@ static EXPECTED: LazyLock<Value> = LazyLock::new(|| {
 /// All tests here run where the harness runs.
 fn in_repository() {
     static THERE: LazyLock<()> = LazyLock::new(|| {
-        std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap()
+        std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
     });
     LazyLock::force(&THERE);
 }

@@ -116,7 +116,7 @@ fn of_task_files(#[case] old: &str, #[case] new: &str, #[case] message: &str) {
 #[case::threshold("defaults: { threshold: 3 }\n", "a threshold lies between 0 and 1")]
 #[case::models("defaults: { models: [nobody] }\n", "unknown model `nobody`")]
 fn of_suites(#[case] more: &str, #[case] message: &str) {
-    let dataset = RIGHT.lines().map(|it| format!("  {it}\n")).collect::<String>();
+    let dataset = format!("  {}\n", RIGHT.trim_end().replace('\n', "\n  "));
     let found = mistakes(&format!("version: 1\n{more}dataset:\n{dataset}"));
     assert!(found.iter().any(|it| it.contains(message)), "{found:?}");
 }

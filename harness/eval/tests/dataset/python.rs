@@ -1,4 +1,4 @@
-//! What Python does, beside what CPython did.
+//! What Python does, beside what `CPython` did.
 
 use eval::dataset::jinja::{self, Template};
 use eval::dataset::pattern::Pattern;

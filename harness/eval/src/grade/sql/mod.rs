@@ -15,7 +15,7 @@ use crate::yaml::{Malformed, Span};
 
 /// The answer is SQL that does on an embedded SQLite what it should.
 ///
-/// Where its SQL is, [`extract`] defines. It runs on a new database in memory, with the case's `schema`, in one of three
+/// Where its SQL is, [`extract`](mod@extract) defines. It runs on a new database in memory, with the case's `schema`, in one of three
 /// ways:
 ///
 /// - **a query**: one statement that gives rows and changes nothing. Its result must be `rows`, or what the reference
