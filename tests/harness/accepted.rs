@@ -199,8 +199,10 @@ fn the_strict_gate_asks_for_the_same_text() {
 #[test]
 fn the_strict_gate_asks_for_a_verdict() {
     let place = accepted();
-    let ran = place.run_with("PROOFMARK_GATE", "strict", &[]).failed().shown("cannot-tell");
+    let ran = place.run_with("PROOFMARK_GATE", "strict", &[]).failed();
     assert_eq!(ran.outcomes()["verdict::tiny"], "FAILED");
+    ran.says("cannot tell: difference 0.000 [−0.842, +0.842] over 2 trials of 2 clusters")
+        .says("(PROOFMARK_GATE=strict)");
 }
 
 /// Quotes are part of an answer, so a difference in them is one that is shown.

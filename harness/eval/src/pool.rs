@@ -28,8 +28,10 @@ struct Slot {
     remaining: AtomicUsize,
     state: Mutex<State>,
     /// For a model that graders ask: open from the first question, be it a trial's or a grader's, to the end.
-    kept: Option<Mutex<Option<Result<Arc<Opened>, Failure>>>>,
+    kept: Option<Mutex<Option<Kept>>>,
 }
+
+type Kept = Result<Arc<Opened>, Failure>;
 
 enum State {
     Unopened,

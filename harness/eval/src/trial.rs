@@ -114,8 +114,9 @@ impl Plan {
         let mut asked = vec![false; self.models.models.len()];
         for index in trials {
             for name in self.variant(self.trials[*index]).rubric.models() {
-                let position = self.models.models.iter().position(|it| it.name == name);
-                position.into_iter().for_each(|it| asked[it] = true);
+                if let Some(position) = self.models.models.iter().position(|it| it.name == name) {
+                    asked[position] = true;
+                }
             }
         }
         asked

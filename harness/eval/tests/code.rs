@@ -62,14 +62,14 @@ code:
     assert slowdown(list(range(0, 6000, 2)), 9999) < 10, "it takes far more work than it has to"
 "#;
 
-const LOOKS: &str = r#"
+const LOOKS: &str = r"
 code:
   language: python
   entry: find
   tests: |
     numbers = Counted(range(0, 2000, 2), at_most=22)
     assert find(numbers, 1234) == 617
-"#;
+";
 
 const MUTANTS: &str = r#"
 code:
@@ -82,7 +82,7 @@ code:
       - "def clamp(x, low, high): return min(x, high)"
 "#;
 
-const STACK: &str = r#"
+const STACK: &str = r"
 code:
   language: python
   calls: ['run([1, 2, 3]) == [3, 2, 1]']
@@ -92,7 +92,7 @@ code:
         for it in items:
             stack.push(it)
         return [stack.pop() for _ in items]
-"#;
+";
 
 const RUST: &str = r#"
 code:

@@ -18,7 +18,7 @@ fn topic(name: &str, scores: &[(f64, usize)]) -> Vec<TrialRow> {
     all.enumerate().map(|(at, score)| trial("tiny", name, &format!("case-{at}"), scored(score))).collect()
 }
 
-fn side(number: i64, topics: Vec<Vec<TrialRow>>) -> Side {
+fn side(number: i64, topics: &[Vec<TrialRow>]) -> Side {
     Side::of_run(number, &topics.concat()).remove(0)
 }
 
@@ -33,8 +33,8 @@ fn compared(old: &Side, new: &Side, by: By) -> Compared {
 #[case::cannot_tell(&[(1.0, 87), (0.0, 13)], Verdict::CannotTell, 4)]
 #[case::better(&[(1.0, 100)], Verdict::NotWorse, 0)]
 fn verdicts_and_exit_codes(#[case] new: &[(f64, usize)], #[case] verdict: Verdict, #[case] code: u8) {
-    let old = side(1, vec![topic("maths/sums", &[(1.0, 90), (0.0, 10)])]);
-    let found = compared(&old, &side(2, vec![topic("maths/sums", new)]), By::Category);
+    let old = side(1, &[topic("maths/sums", &[(1.0, 90), (0.0, 10)])]);
+    let found = compared(&old, &side(2, &[topic("maths/sums", new)]), By::Category);
     assert_eq!(found.analysis.verdict, verdict, "{}", found.text());
     assert_eq!(compare::exit_code(&[found]), code);
 }
@@ -42,14 +42,10 @@ fn verdicts_and_exit_codes(#[case] new: &[(f64, usize)], #[case] verdict: Verdic
 /// What the whole does not show: one category lost much, another gained as much.
 #[test]
 fn a_category_that_regressed_is_told() {
-    let old = side(
-        1,
-        vec![topic("code/bugs", &[(1.0, 20), (0.0, 80)]), topic("maths/sums", &[(1.0, 80), (0.0, 20)])],
-    );
-    let new = side(
-        2,
-        vec![topic("code/bugs", &[(1.0, 60), (0.0, 40)]), topic("maths/sums", &[(1.0, 50), (0.0, 50)])],
-    );
+    let old =
+        side(1, &[topic("code/bugs", &[(1.0, 20), (0.0, 80)]), topic("maths/sums", &[(1.0, 80), (0.0, 20)])]);
+    let new =
+        side(2, &[topic("code/bugs", &[(1.0, 60), (0.0, 40)]), topic("maths/sums", &[(1.0, 50), (0.0, 50)])]);
     let found = compared(&old, &new, By::Category);
     assert_eq!(found.analysis.whole.verdict, Verdict::NotWorse);
     assert_eq!(found.analysis.verdict, Verdict::Regressed);
@@ -62,8 +58,8 @@ fn a_category_that_regressed_is_told() {
 
 #[test]
 fn a_table_says_how_sure_it_is() {
-    let old = side(1, vec![topic("maths/sums", &[(1.0, 90), (0.0, 10)])]);
-    let new = side(2, vec![topic("maths/sums", &[(1.0, 87), (0.0, 13)])]);
+    let old = side(1, &[topic("maths/sums", &[(1.0, 90), (0.0, 10)])]);
+    let new = side(2, &[topic("maths/sums", &[(1.0, 87), (0.0, 13)])]);
     let text = compared(&old, &new, By::Topic).text();
     for it in [
         "n",
@@ -89,7 +85,7 @@ fn clusters_are_compared_by_their_trials() {
         for row in &mut rows {
             row.cluster = "family".to_owned();
         }
-        side(number, vec![rows])
+        side(number, &[rows])
     };
     let found = compared(&family(1, 1.0), &family(2, 0.0), By::Cluster);
     let [group] = &found.analysis.groups[..] else { panic!("{found:?}") };
@@ -101,12 +97,12 @@ fn clusters_are_compared_by_their_trials() {
 
 #[test]
 fn what_one_side_lacks_is_counted_and_in_no_mean() {
-    let old = side(1, vec![topic("maths/sums", &[(1.0, 10)])]);
+    let old = side(1, &[topic("maths/sums", &[(1.0, 10)])]);
     let mut rows = topic("maths/sums", &[(1.0, 8)]);
     rows[0].outcome = Outcome::Errored("it broke".to_owned());
-    let found = compared(&old, &side(2, vec![rows]), By::Category);
+    let found = compared(&old, &side(2, &[rows]), By::Category);
     assert_eq!((found.analysis.whole.difference.n, found.alone), (7, 3));
-    let other = side(3, vec![topic("maths/other", &[(1.0, 3)])]);
+    let other = side(3, &[topic("maths/other", &[(1.0, 3)])]);
     assert_eq!(Compared::of(&old, &other, By::Category, 0.05), None);
 }
 
@@ -116,9 +112,9 @@ fn reports_are_sides_too() {
     let rows = topic("maths/sums", &[(1.0, 90), (0.0, 10)]);
     let json = report::build(&run(100), &[model("tiny", 100)], &rows).json();
     let [read] = &Side::of_json("old.json", &json).unwrap()[..] else { panic!() };
-    let new = side(2, vec![topic("maths/sums", &[(1.0, 60), (0.0, 40)])]);
+    let new = side(2, &[topic("maths/sums", &[(1.0, 60), (0.0, 40)])]);
     let from_file = compared(read, &new, By::Category);
-    assert_eq!(from_file.analysis, compared(&side(1, vec![rows]), &new, By::Category).analysis);
+    assert_eq!(from_file.analysis, compared(&side(1, &[rows]), &new, By::Category).analysis);
     let json: Value = serde_json::from_str(&compare::json(&[from_file])).unwrap();
     assert_eq!(json["comparisons"][0]["analysis"]["verdict"], "regressed");
     assert_eq!(json["comparisons"][0]["old"], "old.json, tiny");

@@ -141,9 +141,8 @@ fn count(log: &[String], what: &str) -> usize {
 #[test]
 fn a_judge_is_opened_once() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: String = (0..6)
-        .map(|it| format!("  - {{ id: c{it}, prompt: 'Why {it}?', grade: {{ {JUDGED} }} }}\n"))
-        .collect();
+    let case = |it: usize| format!("  - {{ id: c{it}, prompt: 'Why {it}?', grade: {{ {JUDGED} }} }}\n");
+    let cases = (0..6).map(case).collect::<Vec<_>>().concat();
     let (rows, told, log) = run(&cases, false, folder.path());
     // The file of the third model is not there.
     assert_eq!(told.iter().filter(|it| **it == Told::Passed).count(), 12, "{told:?}");

@@ -304,7 +304,7 @@ fn score_and_answers_by_temperature() {
     let [greedy, warm] = &tiny.temperatures[..] else { panic!("{:?}", tiny.temperatures) };
     assert_eq!((greedy.temperature, greedy.score.mean, greedy.score.n, greedy.changed), (0.0, 0.5, 2, None));
     assert_eq!((warm.temperature, warm.score.mean, warm.score.n, warm.score.clusters), (0.7, 0.25, 4, 2));
-    assert_eq!(warm.changed.unwrap().mean, 0.25);
+    assert_eq!(warm.changed.map(|it| it.mean), Some(0.25));
     assert_eq!(tiny.categories[0].temperatures, tiny.temperatures);
     let repeats = tiny.repeats.as_ref().unwrap();
     let found: Vec<(usize, f64, f64)> =

@@ -92,6 +92,34 @@ fn does_not_pass(#[case] source: &str) {
     }
 }
 
+/// Tests are written as people write them, and a candidate finds the gap.
+#[rstest]
+#[case::ends_the_loop(
+    "def add(a, b):\n    raise StopIteration",
+    "assert all(map(lambda it: add(it, 1) == it + 1, range(5)))"
+)]
+#[case::ends_the_loop_by_a_class_of_its_own(
+    "class Stop(StopIteration): pass\ndef add(a, b):\n    raise Stop",
+    "assert [*map(add, [1], [2])] != [1]"
+)]
+#[case::empties_its_argument(
+    "def add(a, b):\n    a.clear()\n    return []",
+    "items = [3, 1, 2]\nassert add(items, None) == sorted(items)"
+)]
+#[case::is_no_skip(
+    "import unittest\ndef add(a, b):\n    raise unittest.SkipTest",
+    "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(add(1, 2), 3)"
+)]
+#[case::is_no_exit("def add(a, b):\n    raise SystemExit(0)", "assert add(1, 2) == 3")]
+#[case::is_no_interrupt("def add(a, b):\n    raise KeyboardInterrupt", "assert add(1, 2) == 3")]
+#[case::wants_more_than_a_message("def add(a, b):\n    return b'\\xff'.decode()", "assert add(1, 2) == 3")]
+fn does_not_pass_loose_tests(#[case] source: &str, #[case] tests: &str) {
+    let (given, tests) = (String::new(), tests.to_owned());
+    let task = Task::Tests(TestCode { entries: vec!["add".to_owned()], given, tests, reference: None });
+    let verdict = judge(&sandbox(), source, &task);
+    assert_eq!(verdict.result, Judged::Wrong, "{}", verdict.reason);
+}
+
 #[test]
 fn what_is_right_passes_each_time() {
     let source = "def add(a, b):\n    print('hello')\n    return a + b";
@@ -149,7 +177,7 @@ fn mutants(#[case] source: &str, #[case] wanted: Judged) {
     let verdict = judge(&sandbox(), source, &task);
     if source.contains("time_ns") {
         // A guess for each of three cannot be right for long.
-        let guesses: Vec<_> = (0..12).map(|_| judge(&sandbox(), source, &task).result).collect();
+        let guesses: Vec<_> = (0..6).map(|_| judge(&sandbox(), source, &task).result).collect();
         assert!(guesses.iter().any(|it| *it != Judged::Right), "{guesses:?}");
         return;
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{Defaults, Loaded, Origin, Suite, VERSION, WrongCase, filter, mistake, read_case};
+use super::{Case, Defaults, Loaded, Origin, Suite, VERSION, WrongCase, filter, mistake, read_case};
 use crate::dataset::{self, Aside, Frame, Selection};
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::model::{Models, entries_of, is_name};
@@ -188,43 +188,13 @@ fn read_selected(
         VERSION,
         &mut mistakes,
     );
-    let mut take = |node: Option<&Node>| -> Defaults {
-        node.map(yaml::read)
-            .transpose()
-            .unwrap_or_else(|malformed| {
-                mistakes.push(malformed);
-                None
-            })
-            .unwrap_or_default()
-    };
-    let defaults = take(root.field("defaults"));
-    let by_default = match root.field("default").map(yaml::read::<bool>) {
-        Some(Err(malformed)) => {
-            mistakes.push(malformed);
-            true
-        }
-        Some(Ok(by_default)) => by_default,
-        None => true,
-    };
+    let defaults: Defaults = field(&root, "defaults", &mut mistakes).unwrap_or_default();
+    let by_default = field(&root, "default", &mut mistakes).unwrap_or(true);
     if !by_default && !selection.names(name) && mistakes.is_empty() {
         return only(Vec::new(), Some(Aside::Unasked));
     }
-    let description = match root.field("description").map(yaml::read::<String>) {
-        Some(Ok(description)) => description,
-        Some(Err(malformed)) => {
-            mistakes.push(malformed);
-            String::new()
-        }
-        None => String::new(),
-    };
-    let own_seed = match root.field("seed").map(yaml::read::<u64>) {
-        Some(Ok(seed)) => seed,
-        Some(Err(malformed)) => {
-            mistakes.push(malformed);
-            0
-        }
-        None => 0,
-    };
+    let description: String = field(&root, "description", &mut mistakes).unwrap_or_default();
+    let own_seed = field(&root, "seed", &mut mistakes).unwrap_or(0);
     if let Some(node) = root.field("dataset") {
         let frame = frame(&root, &defaults, models, &mut mistakes);
         if mistakes.is_empty() {
@@ -233,37 +203,7 @@ fn read_selected(
         return only(mistakes.into_iter().map(wrong_file).collect(), None);
     }
     let origin = Origin { suite: name, file, seed: selection.seed.unwrap_or(own_seed) };
-    let mut cases = Vec::new();
-    match root.field("cases").map(|node| (&node.value, node.place())) {
-        Some((Value::List(entries), place)) => {
-            if entries.is_empty() {
-                mistakes.push(mistake("the suite has no case", place));
-            }
-            let mut ids: HashMap<String, usize> = HashMap::new();
-            for (index, entry) in entries.iter().enumerate() {
-                let line = file.line(entry.place());
-                let mut own = Vec::new();
-                let case = read_case(entry, line, &origin, &defaults, models, &mut own);
-                // What is no id would not do as a part of a test's name either.
-                let id = match entry.field("id").map(|it| &it.value) {
-                    Some(Value::String(id)) if is_name(id) => id.clone(),
-                    _ => format!("{}", index + 1),
-                };
-                if let Some(first) = ids.insert(id.clone(), line) {
-                    let span = entry.field("id").map_or(entry.place(), Node::place);
-                    own.push(mistake(format!("`{id}` is the id of another case, in line {first}"), span));
-                }
-                let own = own
-                    .into_iter()
-                    .map(|it| WrongCase { name: format!("{name}/{id}"), mistake: file.mistake(it) });
-                let before = wrong.len();
-                wrong.extend(own);
-                cases.extend(case.filter(|_| wrong.len() == before));
-            }
-        }
-        Some((_, place)) => mistakes.push(mistake("expected a list of cases", place)),
-        None => mistakes.push(mistake("`cases` is missing", root.place())),
-    }
+    let cases = cases(&root, &origin, &defaults, models, &mut mistakes, &mut wrong);
     let broken = !mistakes.is_empty();
     let mut all: Vec<WrongCase> = mistakes.into_iter().map(wrong_file).collect();
     all.extend(wrong);
@@ -277,6 +217,65 @@ fn read_selected(
         task: None,
     });
     FileRead { name: name.to_owned(), suite, wrong: all, aside: None }
+}
+
+/// Reads one of a file's own settings; a mistaken one is as good as none.
+fn field<T: serde::de::DeserializeOwned>(
+    root: &Node,
+    name: &str,
+    mistakes: &mut Vec<Malformed>,
+) -> Option<T> {
+    match yaml::read(root.field(name)?) {
+        Ok(value) => Some(value),
+        Err(malformed) => {
+            mistakes.push(malformed);
+            None
+        }
+    }
+}
+
+/// Reads the cases of a suite: what is wrong with the list is a mistake, what is wrong with one of them is the case's.
+fn cases(
+    root: &Node,
+    origin: &Origin<'_>,
+    defaults: &Defaults,
+    models: &Models,
+    mistakes: &mut Vec<Malformed>,
+    wrong: &mut Vec<WrongCase>,
+) -> Vec<Case> {
+    let mut cases = Vec::new();
+    match root.field("cases").map(|node| (&node.value, node.place())) {
+        Some((Value::List(entries), place)) => {
+            if entries.is_empty() {
+                mistakes.push(mistake("the suite has no case", place));
+            }
+            let mut ids: HashMap<String, usize> = HashMap::new();
+            for (index, entry) in entries.iter().enumerate() {
+                let line = origin.file.line(entry.place());
+                let mut own = Vec::new();
+                let case = read_case(entry, line, origin, defaults, models, &mut own);
+                // What is no id would not do as a part of a test's name either.
+                let id = match entry.field("id").map(|it| &it.value) {
+                    Some(Value::String(id)) if is_name(id) => id.clone(),
+                    _ => format!("{}", index + 1),
+                };
+                if let Some(first) = ids.insert(id.clone(), line) {
+                    let span = entry.field("id").map_or(entry.place(), Node::place);
+                    own.push(mistake(format!("`{id}` is the id of another case, in line {first}"), span));
+                }
+                let own = own.into_iter().map(|it| WrongCase {
+                    name: format!("{}/{id}", origin.suite),
+                    mistake: origin.file.mistake(it),
+                });
+                let before = wrong.len();
+                wrong.extend(own);
+                cases.extend(case.filter(|_| wrong.len() == before));
+            }
+        }
+        Some((_, place)) => mistakes.push(mistake("expected a list of cases", place)),
+        None => mistakes.push(mistake("`cases` is missing", root.place())),
+    }
+    cases
 }
 
 /// What holds for all cases of a data set: the rest of `defaults` is the data set's own to say.

@@ -111,11 +111,11 @@ impl<T: Copy + PartialEq + fmt::Display> Each<T> {
     /// The values of a case's own field, else of its file's, each once; `None` for neither.
     fn chosen<'a>(
         name: &str,
-        own: &'a Option<Self>,
-        default: &'a Option<Self>,
+        own: Option<&'a Self>,
+        default: Option<&'a Self>,
         mistakes: &mut Vec<Malformed>,
     ) -> Option<&'a Self> {
-        let each = own.as_ref().or(default.as_ref())?;
+        let each = own.or(default)?;
         if each.values.is_empty() {
             mistakes.push(mistake(format!("`{name}` has no value: there would be no trial"), each.span));
             return None;
@@ -146,9 +146,10 @@ pub(super) fn check(
     default: &WrittenSampling,
     mistakes: &mut Vec<Malformed>,
 ) -> (Vec<Drawn>, Option<u32>) {
-    let temperatures = Each::chosen("temperature", &own.temperature, &default.temperature, mistakes);
-    let top_ps = Each::chosen("top_p", &own.top_p, &default.top_p, mistakes);
-    let seeds = Each::chosen("seed", &own.seed, &default.seed, mistakes);
+    let temperatures =
+        Each::chosen("temperature", own.temperature.as_ref(), default.temperature.as_ref(), mistakes);
+    let top_ps = Each::chosen("top_p", own.top_p.as_ref(), default.top_p.as_ref(), mistakes);
+    let seeds = Each::chosen("seed", own.seed.as_ref(), default.seed.as_ref(), mistakes);
     let top_k = own.top_k.or(default.top_k);
     let min_p = own.min_p.or(default.min_p);
     let repetition_penalty = own.repetition_penalty.or(default.repetition_penalty);
@@ -232,7 +233,8 @@ pub(super) fn check(
         }
     }
     let trials: usize = drawn.iter().map(|it| it.repeats as usize).sum();
-    if let Some(it) = temperatures.filter(|_| trials > MOST_TRIALS) {
+    // More repeats than that are a mistake by themselves.
+    if let Some(it) = temperatures.filter(|_| trials > MOST_TRIALS && repeats as usize <= MOST_TRIALS) {
         let message = format!("this asks each question {trials} times, more than {MOST_TRIALS}");
         mistakes.push(mistake(message, it.span));
     }

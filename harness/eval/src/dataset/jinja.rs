@@ -1,7 +1,8 @@
 //! Jinja as lm-evaluation-harness renders it: over the fields of one document, strict about what is not defined, with
 //! line breaks at the end kept, Python's methods, and values written as Python's `str` writes them.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
@@ -164,8 +165,22 @@ fn regex_replace(
 ) -> Result<String, Error> {
     let count = options.get::<Option<usize>>("count")?.unwrap_or(0);
     options.assert_all_used()?;
-    let pattern = Pattern::new(&pattern).map_err(wrong)?;
-    Ok(pattern.replace(&text, &replacement, count))
+    Ok(compiled(pattern)?.replace(&text, &replacement, count))
+}
+
+/// A compiled pattern; those of a template are the same for every document.
+fn compiled(written: String) -> Result<Arc<Pattern>, Error> {
+    static KNOWN: Mutex<BTreeMap<String, Arc<Pattern>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pattern) = known.get(&written) {
+        return Ok(Arc::clone(pattern));
+    }
+    let pattern = Arc::new(Pattern::new(&written).map_err(wrong)?);
+    // Patterns can be made of documents too: then none is worth keeping.
+    if known.len() < 256 {
+        known.insert(written, Arc::clone(&pattern));
+    }
+    Ok(pattern)
 }
 
 /// Python's methods.

@@ -80,6 +80,7 @@ pub(super) const KEYS: &[Row] = &[
     ("license", Use::Remark, "the terms of the data"),
     ("source", Use::Remark, "who published the data"),
     ("id", Use::Read, "the field that cases are called by; their number in the split unless given"),
+    ("exclude", Use::Read, "the ids of documents that are left out"),
     ("limit", Use::Read, "only the first documents, so many"),
     (
         "score",

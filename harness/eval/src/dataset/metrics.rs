@@ -36,19 +36,12 @@ impl OutputType {
     pub(super) fn read(settings: &Settings, mistakes: &mut Vec<Mistake>) -> Self {
         let Some(setting) = settings.get("output_type") else { return Self::Generate };
         let Some(word) = settings.text("output_type", mistakes) else { return Self::Generate };
-        match Self::WORDS.iter().find(|it| it.0 == word) {
-            Some((_, kind)) => *kind,
-            None => {
-                mistakes.push(unknown(
-                    setting,
-                    setting.node.place(),
-                    "output type",
-                    &word,
-                    Self::WORDS.map(|it| it.0),
-                ));
-                Self::Generate
-            }
+        let found = Self::WORDS.iter().find(|it| it.0 == word);
+        if found.is_none() {
+            let known = Self::WORDS.map(|it| it.0);
+            mistakes.push(unknown(setting, setting.node.place(), "output type", &word, known));
         }
+        found.map_or(Self::Generate, |it| it.1)
     }
 }
 
@@ -191,13 +184,13 @@ fn metric(
     mistakes: &mut Vec<Mistake>,
 ) -> Option<MetricOf> {
     let known = mistakes.len();
-    let (name, place) = match item.field("metric").map(|node| (&node.value, node.place())) {
-        Some((yaml::Value::String(name), place)) => (name.clone(), place),
-        _ => {
-            mistakes.push(setting.mistake(item, "`metric` is missing"));
-            return None;
-        }
+    let Some((yaml::Value::String(name), place)) =
+        item.field("metric").map(|node| (&node.value, node.place()))
+    else {
+        mistakes.push(setting.mistake(item, "`metric` is missing"));
+        return None;
     };
+    let name = name.clone();
     let kind = kind(output, &name);
     if kind.is_none() {
         mistakes.push(match REFUSED.iter().find(|it| it.0 == name) {
@@ -282,13 +275,11 @@ pub(super) fn filters(settings: &Settings, repeats: u32, mistakes: &mut Vec<Mist
     };
     let mut filters = Vec::new();
     for item in items {
-        let name = match item.field("name").map(|it| &it.value) {
-            Some(yaml::Value::String(name)) => name.clone(),
-            _ => {
-                mistakes.push(setting.mistake(item, "the filter has no `name`"));
-                continue;
-            }
+        let Some(yaml::Value::String(name)) = item.field("name").map(|it| &it.value) else {
+            mistakes.push(setting.mistake(item, "the filter has no `name`"));
+            continue;
         };
+        let name = name.clone();
         let Some(yaml::Value::List(written)) = item.field("filter").map(|it| &it.value) else {
             mistakes.push(setting.mistake(item, "`filter` must be a list of steps"));
             continue;

@@ -105,9 +105,8 @@ fn expand(replacement: &str, captures: &fancy_regex::Captures<'_, str>, out: &mu
                 Some('n') => out.push('\n'),
                 Some('t') => out.push('\t'),
                 Some('r') => out.push('\r'),
-                Some('\\') => out.push('\\'),
+                Some('\\') | None => out.push('\\'),
                 Some(other) => out.extend(['\\', other]),
-                None => out.push('\\'),
             }
             rest = characters.as_str();
         }

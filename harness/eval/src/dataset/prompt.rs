@@ -261,7 +261,7 @@ fn joined(before: &str, after: &str) -> String {
 
 fn messages(turns: Vec<Turn>, form: Form) -> Vec<Message> {
     let text =
-        |turns: &[Turn]| turns.iter().map(|it| format!("{}{}", it.content, it.delimiter)).collect::<String>();
+        |turns: &[Turn]| turns.iter().flat_map(|it| [it.content.as_str(), &it.delimiter]).collect::<String>();
     match form {
         Form::Plain => vec![Message { role: Role::Text, content: text(&turns) }],
         Form::Turns => turns.into_iter().map(|it| Message { role: it.role, content: it.content }).collect(),

@@ -232,10 +232,7 @@ impl Reader<'_> {
             return Err("bytes are no text".to_owned());
         }
         let unprefixed = self.rest.strip_prefix(['r', 'R', 'u', 'U']).unwrap_or(self.rest);
-        let quote = match unprefixed.chars().next() {
-            Some(it @ ('\'' | '"')) => it,
-            _ => return Err(self.unexpected()),
-        };
+        let Some(quote @ ('\'' | '"')) = unprefixed.chars().next() else { return Err(self.unexpected()) };
         let three = [quote; 3].iter().collect::<String>();
         let one = quote.to_string();
         let end = if unprefixed.starts_with(&three) { three } else { one };

@@ -1,7 +1,7 @@
 //! Python's `random.Random`, as far as drawing worked examples needs it.
 //!
 //! lm-evaluation-harness draws with `Random(seed).sample`, and the same examples make the same prompts. The generator is
-//! MT19937 (Matsumoto and Nishimura, 1998), the seeding and the drawing are CPython's, unchanged since 3.2 where the
+//! MT19937 (Matsumoto and Nishimura, 1998), the seeding and the drawing are `CPython`'s, unchanged since 3.2 where the
 //! seed is a whole number.
 
 use std::collections::HashSet;

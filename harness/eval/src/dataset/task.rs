@@ -81,6 +81,8 @@ pub(super) fn read(
     let composer = composer(settings, output, mistakes);
     let tags = tags(settings, mistakes);
     let id: Option<String> = settings.text("id", mistakes);
+    let excluded: Vec<serde_json::Value> = settings.typed("exclude", mistakes).unwrap_or_default();
+    let excluded: Vec<String> = excluded.iter().map(rows::id_of).collect();
     let limit: Option<usize> = settings.typed("limit", mistakes);
     let package = package(settings, mistakes);
     let split = split(settings, place, mistakes);
@@ -129,7 +131,9 @@ pub(super) fn read(
                 Some(value) => rows::id_of(value),
                 None => number.to_string(),
             };
-            items.push(judge.item(id, asked, document, &composer).map_err(at)?);
+            if !excluded.contains(&id) {
+                items.push(judge.item(id, asked, document, &composer).map_err(at)?);
+            }
         }
         Ok(items)
     })();
@@ -163,27 +167,23 @@ fn main_metric(
         .flat_map(|it| filters.iter().map(|filter| name_of(output, it, filter)))
         .collect();
     let written = settings.text("score", mistakes);
-    match (written, settings.get("score")) {
-        (Some(written), Some(setting)) => {
-            let found = names.iter().find(|it| **it == written || it.split(',').next() == Some(&written));
-            if found.is_none() {
-                let known = names.iter().map(String::as_str);
-                mistakes.push(metrics::unknown(setting, setting.node.place(), "score", &written, known));
-            }
-            found.cloned()
+    if let (Some(written), Some(setting)) = (written, settings.get("score")) {
+        let found = names.iter().find(|it| **it == written || it.split(',').next() == Some(&written));
+        if found.is_none() {
+            let known = names.iter().map(String::as_str);
+            mistakes.push(metrics::unknown(setting, setting.node.place(), "score", &written, known));
         }
-        _ => {
-            if names.is_empty()
-                && let Some(setting) = settings.get("metric_list")
-                && !metrics.is_empty()
-            {
-                let help = "add one that each document has, such as `acc`".to_owned();
-                let message = "no metric is of single documents: there would be no score";
-                mistakes.push(setting.at(setting.node.place(), message, Some(help)));
-            }
-            names.into_iter().next()
-        }
+        return found.cloned();
     }
+    if names.is_empty()
+        && !metrics.is_empty()
+        && let Some(setting) = settings.get("metric_list")
+    {
+        let help = "add one that each document has, such as `acc`".to_owned();
+        let message = "no metric is of single documents: there would be no score";
+        mistakes.push(setting.at(setting.node.place(), message, Some(help)));
+    }
+    names.into_iter().next()
 }
 
 /// As lm-evaluation-harness calls a result; what goes by likelihood has no filter.
@@ -258,43 +258,19 @@ const KNOWN: [&str; 9] = [
     "target_delimiter",
 ];
 
-fn composer(settings: &Settings, output: OutputType, mistakes: &mut Vec<Mistake>) -> Option<Composer> {
-    let field = |setting: &Setting, mistakes: &mut Vec<Mistake>| match Field::new(setting) {
+/// Reads a field; a mistaken one is as good as none.
+fn field(setting: &Setting, mistakes: &mut Vec<Mistake>) -> Option<Field> {
+    match Field::new(setting) {
         Ok(field) => Some(field),
         Err(mistake) => {
             mistakes.push(*mistake);
             None
         }
-    };
-    let known = mistakes.len();
-    let named =
-        |name: &str, mistakes: &mut Vec<Mistake>| settings.get(name).and_then(|it| field(it, mistakes));
-    let text = named("doc_to_text", mistakes);
-    let target = named("doc_to_target", mistakes);
-    let choice = named("doc_to_choice", mistakes);
-    let prefix = named("gen_prefix", mistakes);
-    let description = named("description", mistakes);
-    let delimiter = |name: &str, default: &str, mistakes: &mut Vec<Mistake>| {
-        settings.text(name, mistakes).unwrap_or_else(|| default.to_owned())
-    };
-    let target_delimiter = delimiter("target_delimiter", " ", mistakes);
-    let fewshot_delimiter = delimiter("fewshot_delimiter", "\n\n", mistakes);
-    let anchor = settings.get("task").or(settings.get("dataset_path")).or(settings.get("doc_to_target"));
-    let missing = |name: &str, mistakes: &mut Vec<Mistake>| {
-        if let Some(anchor) = anchor {
-            mistakes.push(anchor.wrong(format!("`{name}` is missing"), None));
-        }
-    };
-    if text.is_none() && settings.get("doc_to_text").is_none() {
-        missing("doc_to_text", mistakes);
     }
-    if target.is_none() && settings.get("doc_to_target").is_none() && settings.get("grade").is_none() {
-        missing("doc_to_target", mistakes);
-    }
-    if output == OutputType::Choice && settings.get("doc_to_choice").is_none() {
-        missing("doc_to_choice", mistakes);
-    }
-    let style = Style { text: text?, target, choice, prefix, target_delimiter, fewshot_delimiter };
+}
+
+/// How worked examples are written, and whether they are taken in order.
+fn shown(settings: &Settings, style: &Style, mistakes: &mut Vec<Mistake>) -> Option<(Style, bool)> {
     let mut shown = style.clone();
     let mut first = false;
     if let Some(setting) = settings.get("fewshot_config") {
@@ -331,10 +307,10 @@ fn composer(settings: &Settings, output: OutputType, mistakes: &mut Vec<Mistake>
                     mistakes.push(own.wrong(message, None));
                 }
                 ("process_docs", _) => {
-                    mistakes.push(own.wrong("`process_docs` is not supported: it is Python code", None))
+                    mistakes.push(own.wrong("`process_docs` is not supported: it is Python code", None));
                 }
                 (other, _) if KNOWN.contains(&other) => {
-                    mistakes.push(own.mistake(node, format!("expected text, found {}", node.kind())))
+                    mistakes.push(own.mistake(node, format!("expected text, found {}", node.kind())));
                 }
                 (other, _) => mistakes.push(metrics::unknown(
                     setting,
@@ -346,6 +322,40 @@ fn composer(settings: &Settings, output: OutputType, mistakes: &mut Vec<Mistake>
             }
         }
     }
+    Some((shown, first))
+}
+
+fn composer(settings: &Settings, output: OutputType, mistakes: &mut Vec<Mistake>) -> Option<Composer> {
+    let known = mistakes.len();
+    let named =
+        |name: &str, mistakes: &mut Vec<Mistake>| settings.get(name).and_then(|it| field(it, mistakes));
+    let text = named("doc_to_text", mistakes);
+    let target = named("doc_to_target", mistakes);
+    let choice = named("doc_to_choice", mistakes);
+    let prefix = named("gen_prefix", mistakes);
+    let description = named("description", mistakes);
+    let delimiter = |name: &str, default: &str, mistakes: &mut Vec<Mistake>| {
+        settings.text(name, mistakes).unwrap_or_else(|| default.to_owned())
+    };
+    let target_delimiter = delimiter("target_delimiter", " ", mistakes);
+    let fewshot_delimiter = delimiter("fewshot_delimiter", "\n\n", mistakes);
+    let anchor = settings.get("task").or(settings.get("dataset_path")).or(settings.get("doc_to_target"));
+    let missing = |name: &str, mistakes: &mut Vec<Mistake>| {
+        if let Some(anchor) = anchor {
+            mistakes.push(anchor.wrong(format!("`{name}` is missing"), None));
+        }
+    };
+    if text.is_none() && settings.get("doc_to_text").is_none() {
+        missing("doc_to_text", mistakes);
+    }
+    if target.is_none() && settings.get("doc_to_target").is_none() && settings.get("grade").is_none() {
+        missing("doc_to_target", mistakes);
+    }
+    if output == OutputType::Choice && settings.get("doc_to_choice").is_none() {
+        missing("doc_to_choice", mistakes);
+    }
+    let style = Style { text: text?, target, choice, prefix, target_delimiter, fewshot_delimiter };
+    let (shown, first) = shown(settings, &style, mistakes)?;
     let count = settings.typed::<usize>("num_fewshot", mistakes).unwrap_or(0);
     if output == OutputType::Rolling
         && count > 0
@@ -353,8 +363,7 @@ fn composer(settings: &Settings, output: OutputType, mistakes: &mut Vec<Mistake>
     {
         mistakes.push(setting.wrong("a text that follows nothing has no worked examples", None));
     }
-    let test = settings.text("test_split", mistakes);
-    let overlap = fewshot_split(settings, mistakes) == test;
+    let overlap = fewshot_split(settings, mistakes) == settings.text("test_split", mistakes);
     let seed = settings.typed::<u64>("fewshot_seed", mistakes).unwrap_or(SEED);
     let examples = Examples::new(count, first, overlap, Random::new(seed));
     let composer =

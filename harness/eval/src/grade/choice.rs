@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::letter::{Reading, read};
 use super::written::{self, By, Normalise};
-use super::{Evidence, Finding, Form, Grader, Options, Spanned, Text, cut, exact, mistake, text};
+use super::{Evidence, Finding, Form, Grader, Metric, Options, Spanned, Text, cut, exact, mistake, text};
 use crate::backend::Likelihood;
 use crate::yaml::Malformed;
 
@@ -12,7 +12,10 @@ use crate::yaml::Malformed;
 ///
 /// By letter, [`read`] defines on which letter an answer settles; one that settles on none is wrong. By likelihood
 /// the options' texts are continuations of the prompt, and the answer is the one with the highest log-probability,
-/// divided by nothing, by its tokens or by the bytes of the option's text; of equal ones, the first.
+/// divided by nothing, by its tokens, or by the characters (Unicode scalar values) or bytes of the option's text, without
+/// what parts it from the prompt; of equal ones, the first. Whichever decides the score, all four are reported as `acc`,
+/// `acc-token`, `acc-norm` and `acc-bytes`, each 1 or 0: the first, third and fourth are lm-evaluation-harness's `acc`,
+/// `acc_norm` and `acc_bytes`.
 ///
 /// The letters are A to Z; in a case file they may be written small. Without `options` every letter is possible.
 #[derive(Clone, Debug)]
@@ -22,6 +25,14 @@ pub(super) struct Choice {
     by: By,
     normalise: Normalise,
 }
+
+/// What is measured by likelihood, and how.
+const ACCURACIES: [(&str, Normalise); 4] = [
+    ("acc", Normalise::None),
+    ("acc-token", Normalise::Token),
+    ("acc-norm", Normalise::Character),
+    ("acc-bytes", Normalise::Byte),
+];
 
 impl Choice {
     pub(super) fn check(form: &Form<Text, written::Choice>, mistakes: &mut Vec<Malformed>) -> Option<Self> {
@@ -65,15 +76,16 @@ impl Choice {
         Some(Self { answer: answer?, options, by, normalise })
     }
 
-    fn likeliest(&self, likelihoods: &[Likelihood]) -> Result<char, String> {
+    fn likeliest(&self, likelihoods: &[Likelihood], normalise: Normalise) -> Result<char, String> {
         if likelihoods.len() != self.options.len() {
             return Err(format!("{} likelihoods for {} options", likelihoods.len(), self.options.len()));
         }
         let mut best: Option<(f64, char)> = None;
         for ((letter, text), likelihood) in self.options.iter().zip(likelihoods) {
-            let value = match self.normalise {
+            let value = match normalise {
                 Normalise::None => likelihood.logprob,
                 Normalise::Token => likelihood.logprob / f64::from(likelihood.tokens),
+                Normalise::Character => likelihood.logprob / text.chars().count() as f64,
                 Normalise::Byte => likelihood.logprob / text.len() as f64,
             };
             if !value.is_finite() {
@@ -137,8 +149,15 @@ fn checked(options: &Spanned<Options>, mistakes: &mut Vec<Malformed>) -> Vec<(ch
 impl Grader for Choice {
     fn grade(&self, evidence: &Evidence<'_>) -> Result<Finding, String> {
         let wanted = self.answer;
+        let mut metrics = Vec::new();
         let (found, what) = match self.by {
-            By::Likelihood => (self.likeliest(evidence.likelihoods)?, "the likeliest is"),
+            By::Likelihood => {
+                for (name, normalise) in ACCURACIES {
+                    let found = self.likeliest(evidence.likelihoods, normalise)?;
+                    metrics.push(Metric::new(name, f64::from(u8::from(found == wanted))));
+                }
+                (self.likeliest(evidence.likelihoods, self.normalise)?, "the likeliest is")
+            }
             By::Letter => match read(evidence.text, &self.options) {
                 Reading::Settled(letter) => (letter, "found"),
                 Reading::Several(letters) => {
@@ -152,11 +171,13 @@ impl Grader for Choice {
             },
         };
         let answer = Some(found.to_string());
-        Ok(if found == wanted {
+        let mut finding = if found == wanted {
             Finding::right(format!("{what} {found}"), answer)
         } else {
             Finding::new(0.0, format!("wanted {wanted}, {what} {found}"), answer)
-        })
+        };
+        finding.metrics = metrics;
+        Ok(finding)
     }
 
     fn wanted(&self) -> String {
@@ -171,6 +192,7 @@ impl Grader for Choice {
             (By::Letter, _) => ("letter", "none"),
             (By::Likelihood, Normalise::None) => ("likelihood", "none"),
             (By::Likelihood, Normalise::Token) => ("likelihood", "token"),
+            (By::Likelihood, Normalise::Character) => ("likelihood", "character"),
             (By::Likelihood, Normalise::Byte) => ("likelihood", "byte"),
         };
         json!({ "answer": self.answer, "options": self.options, "by": by, "normalise": normalise })

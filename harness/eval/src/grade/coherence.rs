@@ -151,7 +151,7 @@ impl Grader for Coherence {
                 return Err(format!("the text has no finite perplexity under `{model}`"));
             }
             score *= (at_most.approximate() / perplexity).min(1.0);
-            reason += &format!(", perplexity {perplexity:.1} under {model}");
+            reason = format!("{reason}, perplexity {perplexity:.1} under {model}");
             metrics.push(Metric::new("perplexity", perplexity));
         }
         let mut finding = Finding::new(score, reason, None);

@@ -366,7 +366,7 @@ fn grader(
     } else if let Some(Mapping(written)) = written.sql.value() {
         (8, "sql", Some(&written.weight), boxed(sql::Sql::check(written, node.place(), mistakes)))
     } else if let Some(Mapping(written)) = written.steps.value() {
-        (9, "steps", Some(&written.weight), boxed(steps::Steps::check(written, mistakes)))
+        (9, "steps", Some(&written.weight), boxed(Some(steps::Steps::check(written, mistakes))))
     } else if let Some(Mapping(written)) = written.coherence.value() {
         (10, "coherence", Some(&written.weight), boxed(coherence::Coherence::check(written, mistakes)))
     } else if let Some(Mapping(written)) = written.perplexity.value() {

@@ -48,7 +48,7 @@ const NUMBERS: usize = 40;
 const NUMBERS_A_STEP: usize = 20;
 
 impl Steps {
-    pub(super) fn check(written: &written::Steps, mistakes: &mut Vec<Malformed>) -> Option<Self> {
+    pub(super) fn check(written: &written::Steps, mistakes: &mut Vec<Malformed>) -> Self {
         let list = &written.of;
         if list.value.is_empty() {
             mistakes.push(mistake(list.span, "`of` is empty: there is no step"));
@@ -58,7 +58,7 @@ impl Steps {
         }
         let steps: Vec<Sought> = list.value.iter().filter_map(|it| sought(it, mistakes)).collect();
         let answer = written.answer.0.as_ref().and_then(|it| sought(it, mistakes));
-        Some(Self { steps, answer })
+        Self { steps, answer }
     }
 }
 
@@ -72,13 +72,11 @@ fn sought(written: &Spanned<Text>, mistakes: &mut Vec<Malformed>) -> Option<Soug
         let border = |is_needed: bool| if is_needed { r"\b" } else { "" };
         let (before, after) = (border(folded.starts_with(is_word)), border(folded.ends_with(is_word)));
         let pattern = format!("{before}{}{after}", words.join(r"\s+"));
-        match RegexBuilder::new(&pattern).case_insensitive(true).build() {
-            Ok(pattern) => What::Text(pattern),
-            Err(_) => {
-                mistakes.push(mistake(written.span, "a text that is too long to be looked for"));
-                return None;
-            }
-        }
+        let Ok(pattern) = RegexBuilder::new(&pattern).case_insensitive(true).build() else {
+            mistakes.push(mistake(written.span, "a text that is too long to be looked for"));
+            return None;
+        };
+        What::Text(pattern)
     };
     Some(Sought { written: folded, what })
 }
@@ -153,7 +151,7 @@ impl Grader for Steps {
         let score = shares.iter().sum::<f64>() / shares.len() as f64;
         let mut reason = format!("{in_order} of {count} steps in order, the first {prefix} without a gap");
         if let Some(missing) = self.steps.get(prefix) {
-            reason += &format!(", `{}` not found there", cut(&missing.written, 40));
+            reason = format!("{reason}, `{}` not found there", cut(&missing.written, 40));
         }
         match (is_right, follows) {
             (Some(false), _) => reason += "; the final answer is wrong",
@@ -162,7 +160,7 @@ impl Grader for Steps {
             (None, _) => {}
         }
         if is_list {
-            reason += &format!("; a list of {} numbers derives nothing", numbers.len());
+            reason = format!("{reason}; a list of {} numbers derives nothing", numbers.len());
         }
         let metrics = vec![Metric::new("recall", recall), Metric::new("prefix", prefix_share)];
         let metrics = metrics.into_iter().chain(follows.map(|it| Metric::new("follows", it))).collect();

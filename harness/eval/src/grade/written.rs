@@ -167,7 +167,9 @@ pub enum Normalise {
     None,
     /// The number of the option's tokens.
     Token,
-    /// The number of bytes of the option's text.
+    /// The number of characters of the option's text, as lm-evaluation-harness's `acc_norm` does.
+    Character,
+    /// The number of bytes of the option's text, as its `acc_bytes` does.
     Byte,
 }
 

@@ -173,13 +173,12 @@ impl Side {
     fn by_model(source: &str, trials: impl IntoIterator<Item = (String, String, Scored)>) -> Vec<Self> {
         let mut sides: Vec<Self> = Vec::new();
         for (model, key, scored) in trials {
-            let side = match sides.iter().position(|it| it.model == model) {
-                Some(place) => &mut sides[place],
-                None => {
-                    let name = format!("{source}, {model}");
-                    sides.push(Self { name, model, trials: BTreeMap::new() });
-                    sides.last_mut().expect("one was pushed")
-                }
+            let side = if let Some(place) = sides.iter().position(|it| it.model == model) {
+                &mut sides[place]
+            } else {
+                let name = format!("{source}, {model}");
+                sides.push(Self { name, model, trials: BTreeMap::new() });
+                sides.last_mut().expect("one was pushed")
             };
             side.trials.insert(key, scored);
         }
@@ -282,7 +281,7 @@ impl Analysis {
                 text::difference(it.difference.mean),
                 text::differences(it.difference.interval),
                 format!("{}/{}", it.better, it.worse),
-                or_dash(it.detectable, |it| text::score(it)),
+                or_dash(it.detectable, text::score),
                 it.settled_by.map_or_else(|| NONE.to_owned(), |it| text::count(it as u64)),
                 it.verdict.words().to_owned(),
             ]

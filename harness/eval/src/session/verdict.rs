@@ -1,5 +1,7 @@
 //! The verdict of a model: what its trials come to beside their goldens, as a whole.
 
+use std::fmt::Write as _;
+
 use super::{Session, Tally, Told, lock};
 use crate::gate::Gate;
 use crate::report::compare::{Analysis, By, Pair, analyse};
@@ -94,11 +96,12 @@ impl Session {
         let mut sentence = analysis.sentence();
         let left = tally.done - analysis.whole.difference.n;
         if left > 0 {
-            sentence += &format!("; {left} trials without a score or a golden that holds are not in it");
+            // Writing to a String cannot fail.
+            let _ = write!(sentence, "; {left} trials without a score or a golden that holds are not in it");
         }
         let all = self.plan.trials.iter().filter(|it| it.model as usize == model).count();
         if tally.done < all {
-            sentence += &format!("; over the asked trials alone: a filter left {} out", all - tally.done);
+            let _ = write!(sentence, "; over the asked trials alone: a filter left {} out", all - tally.done);
         }
         sentence
     }

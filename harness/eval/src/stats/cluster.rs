@@ -1,7 +1,7 @@
 //! The standard error of a mean over clusters in strata, and its degrees of freedom.
 //!
 //! Values yᵢ are regressed on one indicator for each stratum; the mean is the sum of the strata's means, each by its
-//! share of the values. CR2 is Bell and McCaffrey's cluster-robust variance (2002, Survey Methodology 28, p. 169),
+//! share of the values. CR2 is Bell and `McCaffrey`'s cluster-robust variance (2002, Survey Methodology 28, p. 169),
 //! as the R package clubSandwich computes it (Pustejovsky and Tipton 2018, JBES 36, p. 672). In this design its
 //! matrices have closed forms. With N the values of a cluster's stratum, m its size, h = m / N its leverage and e the
 //! sum of its residuals:
@@ -128,8 +128,10 @@ impl Strata {
         }
         for (number, mut sizes) in sizes {
             sizes.sort_by(f64::total_cmp);
-            let groups =
-                sizes.chunk_by(|one, other| one == other).map(|it| (it[0], it.len() as f64)).collect();
+            let groups = sizes
+                .chunk_by(|one, other| one.total_cmp(other).is_eq())
+                .map(|it| (it[0], it.len() as f64))
+                .collect();
             strata.by_number.entry(number).or_default().sizes = groups;
         }
         strata
@@ -168,16 +170,17 @@ impl Strata {
     fn model(&self, variance: impl Fn(f64) -> f64, centring: impl Fn(f64, f64, f64, f64) -> f64) -> Model {
         let (mut trace, mut squared, mut truth) = (0.0, 0.0, 0.0);
         for Stratum { size, sizes, .. } in self.by_number.values() {
-            let squares: f64 = sizes.iter().map(|(m, count)| count * m * m).sum();
+            let of_sizes: f64 = sizes.iter().map(|(m, count)| count * m * m).sum();
             let scale = |m: f64| 1.0 / (1.0 - m / size).sqrt();
             for (one, count) in sizes {
-                let own = (variance(*one) + centring(*size, squares, *one, *one)) * scale(*one) * scale(*one);
+                let own =
+                    (variance(*one) + centring(*size, of_sizes, *one, *one)) * scale(*one) * scale(*one);
                 trace += count * own;
                 truth += count * variance(*one);
                 squared += count * own * own;
                 for (other, others) in sizes {
-                    let pairs = count * if one == other { count - 1.0 } else { *others };
-                    let shared = centring(*size, squares, *one, *other) * scale(*one) * scale(*other);
+                    let pairs = count * if one.total_cmp(other).is_eq() { count - 1.0 } else { *others };
+                    let shared = centring(*size, of_sizes, *one, *other) * scale(*one) * scale(*other);
                     squared += pairs * shared * shared;
                 }
             }

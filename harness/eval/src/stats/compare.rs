@@ -61,7 +61,7 @@ pub struct Comparison {
     pub worse: usize,
     /// The p of no loss, two-sided: below 0.05 where the 95 % interval lies below 0.
     pub p: f64,
-    /// McNemar's exact p; only of scores of 0 and 1 with one trial a cluster.
+    /// `McNemar`'s exact p; only of scores of 0 and 1 with one trial a cluster.
     pub mcnemar: Option<f64>,
     /// The smallest loss that as many cases would find in 80 of 100 runs; `None` where they are too few for any.
     pub detectable: Option<f64>,

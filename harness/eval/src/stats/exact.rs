@@ -14,7 +14,7 @@
 //! Thomas' bound for the mean of a bounded variable (arXiv 1905.06208; Phan, Thomas and Learned-Miller 2021, ICML,
 //! arXiv 2106.03163) as a Bayesian bootstrap (Rubin 1981, Annals of Statistics 9, p. 130). For clusters of one trial it
 //! is what is used anyway: Clopper and Pearson's interval for scores of 0 and 1, and for differences of −1, 0 and 1 the
-//! test that it stands for, of no difference, is McNemar's exact one. It extends both to clusters of any size.
+//! test that it stands for, of no difference, is `McNemar`'s exact one. It extends both to clusters of any size.
 
 use std::f64::consts::PI;
 
@@ -34,8 +34,8 @@ pub fn clopper_pearson(count: usize, n: usize, confidence: f64) -> Option<Interv
     Some(Interval { low, high })
 }
 
-/// McNemar's exact p, two-sided: how likely at least so uneven a split of the discordant pairs is without a difference
-/// (McNemar 1947, Psychometrika 12, p. 153; the binomial instead of its χ²).
+/// `McNemar`'s exact p, two-sided: how likely at least so uneven a split of the discordant pairs is without a difference
+/// (`McNemar` 1947, Psychometrika 12, p. 153; the binomial instead of its χ²).
 ///
 /// Only for pairs that are independent of each other: one trial a cluster.
 pub fn mcnemar(better: usize, worse: usize) -> f64 {

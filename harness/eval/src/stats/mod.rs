@@ -5,7 +5,7 @@
 //! | a mean, or a mean difference, and how sure it is | [`Sample`], [`Estimate`] |
 //! | two runs beside each other: verdict, power, categories under Holm | [`compare`] |
 //! | pass@k, majority@k, agreement, changed answers | [`repeats`] |
-//! | Clopper-Pearson, McNemar | [`exact`] |
+//! | Clopper-Pearson, `McNemar` | [`exact`] |
 //! | distribution functions | [`special`] |
 //!
 //! docs/statistics.md has every formula with its source, and what simulations say of it.
@@ -48,7 +48,7 @@ pub fn wilson(mean: f64, n: usize, confidence: f64) -> Option<Interval> {
         return None;
     }
     let n = n as f64;
-    let z = special::normal_quantile((1.0 + confidence) / 2.0);
+    let z = special::normal_quantile(f64::midpoint(1.0, confidence));
     let z2 = z * z;
     let centre = (mean + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = z / (1.0 + z2 / n) * (mean * (1.0 - mean) / n + z2 / (4.0 * n * n)).max(0.0).sqrt();

@@ -95,7 +95,7 @@ impl Sample {
             sample.n += 1;
             sample.above += usize::from(value > 0.0);
             sample.below += usize::from(value < 0.0);
-            let extreme = value == range.low || value == range.high;
+            let extreme = value <= range.low || value >= range.high;
             sample.binary &= extreme;
             sample.whole &= extreme || value == 0.0;
         }
@@ -181,14 +181,11 @@ impl Sample {
         if mean >= value {
             return Some(1.0);
         }
-        match Spread::of(&self.clusters).filter(|it| it.error > f64::EPSILON) {
-            Some(spread) => {
-                Some(spread.tail(value - mean).max(self.totals(mean).above(value, self.range.high)))
-            }
-            None => {
-                let missing = (value - mean) / (self.range.high - mean);
-                Some((1.0 - missing).max(0.0).powi(i32::try_from(self.clusters.len()).unwrap_or(i32::MAX)))
-            }
+        if let Some(spread) = Spread::of(&self.clusters).filter(|it| it.error > f64::EPSILON) {
+            Some(spread.tail(value - mean).max(self.totals(mean).above(value, self.range.high)))
+        } else {
+            let missing = (value - mean) / (self.range.high - mean);
+            Some((1.0 - missing).max(0.0).powi(i32::try_from(self.clusters.len()).unwrap_or(i32::MAX)))
         }
     }
 

@@ -38,6 +38,7 @@ pub fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
 }
 
 /// `beta_cdf` for x below the mean; `rest` is 1 - x.
+#[expect(clippy::many_single_char_names, reason = "the names of the source")]
 fn beta_fraction(a: f64, b: f64, x: f64, rest: f64) -> f64 {
     let front = a * x.ln() + b * rest.ln() + libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b);
     let kept = |it: f64| if it.abs() < 1e-300 { 1e-300 } else { it };
@@ -83,7 +84,7 @@ pub fn t_quantile(p: f64, df: f64) -> f64 {
     if p > 0.5 {
         return -t_quantile(1.0 - p, df);
     }
-    if p == 0.5 {
+    if p >= 0.5 {
         return 0.0;
     }
     let mut low = -2.0;
@@ -100,6 +101,7 @@ pub fn binomial_cdf(k: usize, n: usize, p: f64) -> f64 {
 
 /// Where a function that changes its sign between `low` and `high` is zero, give or take `within` and the last digit:
 /// Chandrupatla's method (1997, Advances in Engineering Software 28, p. 145).
+#[expect(clippy::many_single_char_names, reason = "the names of the source")]
 pub(super) fn root(low: f64, high: f64, within: f64, f: impl Fn(f64) -> f64) -> f64 {
     let (mut a, mut b) = (high, low);
     let (mut fa, mut fb) = (f(a), f(b));

@@ -84,6 +84,28 @@ fn what_a_package_ships_is_read() {
     assert!(suite.cases.iter().all(|it| it.threshold == 0.0));
 }
 
+#[test]
+fn documents_are_judged_by_graders() {
+    let folder = place(&[
+        (
+            "cases/c/graded.yaml",
+            "version: 1\ndataset:\n  dataset_path: json\n  dataset_kwargs: { data_files: { test: rows.jsonl } }\n  \
+          test_split: test\n  id: n\n  exclude: [2]\n  doc_to_text: \"{{q}}\"\n  grade: { exact: \"{{ a.strip() }}!\", length: { max_words: 3 } }\n",
+        ),
+        (
+            "cases/c/rows.jsonl",
+            "{\"q\":\"A?\",\"a\":\" b \",\"n\":1}\n{\"q\":\"B?\",\"a\":\"c\",\"n\":2}\n{\"q\":\"C?\",\"a\":\"d\",\"n\":3}\n",
+        ),
+    ]);
+    let loaded = load(&folder.path().join("cases"), &[], folder.path());
+    assert!(loaded.wrong.is_empty(), "{:?}", loaded.wrong);
+    let told: Vec<(&str, String)> =
+        loaded.suites[0].cases.iter().map(|it| (it.id.as_str(), it.variants[0].rubric.wanted())).collect();
+    assert_eq!(told.len(), 2);
+    assert_eq!((told[0].0, told[1].0), ("1", "3"));
+    assert!(told[0].1.starts_with("the text `b!`") && told[1].1.starts_with("the text `d!`"), "{told:?}");
+}
+
 /// Every suite of ours names files that its package has, all of one package or of another.
 #[test]
 fn the_published_suites_are_pinned() {
@@ -91,8 +113,8 @@ fn the_published_suites_are_pinned() {
     let needed = dataset::needed(Path::new("cases"));
     let suites: BTreeSet<&str> = needed.iter().map(|it| it.suite.as_str()).collect();
     assert_eq!(suites.iter().filter(|it| it.starts_with("published/mmlu/")).count(), 57);
-    for suite in ["published/gsm8k", "published/arc-easy", "published/arc-challenge", "published/hellaswag"] {
-        assert!(suites.contains(suite), "{suite}");
+    for suite in ["gsm8k", "humaneval", "mbpp", "arc-easy", "arc-challenge", "hellaswag"] {
+        assert!(suites.contains(format!("published/{suite}").as_str()), "{suite}");
     }
     let loaded = load(Path::new("cases"), &[], Path::new("nowhere"));
     assert!(loaded.missing.is_empty(), "no published suite is asked by default");

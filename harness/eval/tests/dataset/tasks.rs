@@ -146,6 +146,6 @@ fn documents_that_are_alike_have_cases_of_their_own() {
     assert_eq!(ids, ["0", "1", "2", "3", "4", "5"]);
     assert!(suite.dataset, "its goldens repeat nothing of it");
     let digests: std::collections::HashSet<String> =
-        suite.cases.iter().map(|it| it.digest(&it.variants[0])).collect();
+        suite.cases.iter().map(|it| it.digest(&it.variants[0], &it.drawn[0])).collect();
     assert_eq!(digests.len(), suite.cases.len());
 }

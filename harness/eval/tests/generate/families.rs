@@ -84,7 +84,7 @@ fn another_seed_gives_other_cases_and_other_digests() {
         SUMS.replace("int(10, 99)", "choice([12, 57])").replace("      let:", "      draws: 1\n      let:");
     let (zero, one) = (suite(&same, None), suite(&same, Some(1)));
     assert_eq!(prompts(&zero), prompts(&one));
-    let digest = |it: &Suite| it.cases[0].digest(&it.cases[0].variants[0]);
+    let digest = |it: &Suite| it.cases[0].digest(&it.cases[0].variants[0], &it.cases[0].drawn[0]);
     assert_ne!(digest(&zero), digest(&one));
 }
 

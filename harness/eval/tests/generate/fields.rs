@@ -1,6 +1,8 @@
 //! What functions compute, beside values from elsewhere: textbooks, or computed once with Python's `sympy`, `networkx`,
 //! `fractions` and plain enumeration.
 
+use std::fmt::Write as _;
+
 use rstest::rstest;
 
 use super::{fails, gives};
@@ -226,9 +228,10 @@ fn every_function_is_documented() {
     let (before, listed) = docs.split_once(mark).expect("the list has its mark");
     let mut wanted = String::new();
     for field in &eval::generate::functions::FIELDS {
-        wanted += &format!("\n### {}\n\n| function | gives |\n|---|---|\n", field.name);
+        // Writing to a String cannot fail.
+        let _ = write!(wanted, "\n### {}\n\n| function | gives |\n|---|---|\n", field.name);
         for it in field.functions {
-            wanted += &format!("| `{}` | {} |\n", it.form, it.what.replace('|', "\\|"));
+            let _ = writeln!(wanted, "| `{}` | {} |", it.form, it.what.replace('|', "\\|"));
         }
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {

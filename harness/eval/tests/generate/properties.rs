@@ -58,8 +58,11 @@ fn calls() -> impl Strategy<Value = String> {
         "x => [x]",
         "x => x == 1",
     ]);
-    let function: Vec<&'static str> =
-        eval::generate::functions::FIELDS.iter().flat_map(|it| it.functions).map(|it| it.name()).collect();
+    let function: Vec<&'static str> = eval::generate::functions::FIELDS
+        .iter()
+        .flat_map(|it| it.functions)
+        .map(eval::generate::functions::Function::name)
+        .collect();
     let arguments = prop::collection::vec(value, 0..6).prop_map(|it| it.join(", "));
     (prop::sample::select(function), arguments).prop_map(|(name, arguments)| format!("{name}({arguments})"))
 }

@@ -130,6 +130,31 @@ fn likelihoods(#[case] normalise: &str, #[case] found: &[(f64, u32)], #[case] wa
     assert!(found.starts_with(wanted), "{found}");
 }
 
+/// `acc`, `acc_norm` and `acc_bytes` as lm-evaluation-harness computes them: by the log-probability alone, by Python's
+/// `len(choice)` and by `len(choice.encode("utf-8"))`.
+#[test]
+fn accuracies_are_told_beside_each_other() {
+    let written = "choice: { answer: B, options: { A: ééé, B: abcde }, by: likelihood, normalise: ";
+    for (normalise, answer) in [("none", "A"), ("token", "B"), ("character", "B"), ("byte", "A")] {
+        let found = [likelihood(-3.0, 1), likelihood(-4.0, 2)];
+        let judgement = rubric(&format!("{written}{normalise} }}")).grade(&Evidence {
+            text: "",
+            likelihoods: &found,
+            found: &[],
+        });
+        let Judgement::Scored(grade) = judgement else { panic!("{judgement:?}") };
+        assert_eq!(grade.answer.as_deref(), Some(answer), "{normalise}");
+        let told: Vec<(&str, f64)> = grade.metrics.iter().map(|it| (it.name.as_str(), it.value)).collect();
+        let wanted = [
+            ("choice.acc", 0.0),
+            ("choice.acc-token", 1.0),
+            ("choice.acc-norm", 1.0),
+            ("choice.acc-bytes", 0.0),
+        ];
+        assert_eq!(told, wanted);
+    }
+}
+
 #[test]
 fn continuations_are_the_texts_in_order() {
     let rubric = rubric(&format!("{LIKELY}none }}"));

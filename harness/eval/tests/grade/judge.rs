@@ -90,9 +90,9 @@ fn votes_are_a_mean() {
         .inquiries("An answer.")
         .iter()
         .take(3)
-        .map(|it| match it {
-            Inquiry::Ask { sampling, .. } => (sampling.temperature, sampling.seed),
-            other => panic!("{other:?}"),
+        .map(|it| {
+            let Inquiry::Ask { sampling, .. } = it else { panic!("{it:?}") };
+            (sampling.temperature, sampling.seed)
         })
         .collect();
     assert_eq!(seeds, [(0.7, 0), (0.7, 1), (0.7, 2)]);
@@ -120,14 +120,11 @@ fn agreement_is_told() {
 
 /// What the judge reads about an answer.
 fn read(answer: &str) -> String {
-    match &rubric(SCALE).inquiries(answer)[0] {
-        Inquiry::Ask { model, messages, sampling, .. } => {
-            assert_eq!(model, "big");
-            assert!(sampling.is_greedy());
-            messages.iter().map(|it| it.content.as_str()).collect()
-        }
-        other => panic!("{other:?}"),
-    }
+    let inquiry = rubric(SCALE).inquiries(answer).swap_remove(0);
+    let Inquiry::Ask { model, messages, sampling, .. } = inquiry else { panic!("{inquiry:?}") };
+    assert_eq!(model, "big");
+    assert!(sampling.is_greedy());
+    messages.into_iter().map(|it| it.content).collect()
 }
 
 /// The mark around what is quoted.

@@ -185,22 +185,16 @@ impl Subject {
         let arguments: Vec<Value> = call.arguments.iter().map(Plain::encode).collect();
         let named: Map<String, Value> =
             call.named.iter().map(|(name, it)| (name.clone(), it.encode())).collect();
-        let nonce = self.ask(&call.function, &json!(arguments), &json!(named), false)?;
+        let nonce = self.ask(&call.function, &json!(arguments), &json!(named))?;
         let message = self.answer(&nonce)?;
         read_answer(&message)
     }
 
     /// Sends a call under a nonce that is given back.
-    fn ask(
-        &mut self,
-        function: &str,
-        arguments: &Value,
-        named: &Value,
-        changes: bool,
-    ) -> Result<String, Silence> {
+    fn ask(&mut self, function: &str, arguments: &Value, named: &Value) -> Result<String, Silence> {
         self.calls += 1;
         let nonce = format!("{:016x}", self.random.hash_one(self.calls));
-        let message = json!({ "n": nonce, "f": function, "a": arguments, "k": named, "w": changes });
+        let message = json!({ "n": nonce, "f": function, "a": arguments, "k": named });
         self.line.say(&message)?;
         Ok(nonce)
     }
@@ -337,7 +331,7 @@ impl Tests<'_> {
                 return Err(Side::Tests(Silence::Nonsense("call in a way that is none".to_owned())));
             };
             let before = subject.line.session.cpu_time();
-            let nonce = subject.ask(text("call"), arguments, named, true).map_err(side)?;
+            let nonce = subject.ask(text("call"), arguments, named).map_err(side)?;
             let answer = loop {
                 let message = subject.answer(&nonce).map_err(side)?;
                 let Some(function) = message.get("ask") else { break message };
@@ -361,7 +355,6 @@ impl Tests<'_> {
                 Err(raised) => json!({ "x": raised.kinds, "m": raised.message }),
             };
             told["cpu"] = json!(cpu);
-            told["a"] = answer.get("a").and_then(plain_list).unwrap_or_default().into();
             tests.say(&told).map_err(Side::Tests)?;
         }
     }

@@ -5,7 +5,7 @@ builtins.isinstance = lambda *a: True
 builtins.hex = lambda it: "0x5"
 builtins.repr = lambda it: "5"
 builtins.all = builtins.any = lambda *a: True
-json.loads = lambda it, *a, **k: {"n": "", "f": "add", "a": [], "k": {}, "w": False}
+json.loads = lambda it, *a, **k: {"n": "", "f": "add", "a": [], "k": {}}
 sys.stdout.write = lambda it: None
 
 

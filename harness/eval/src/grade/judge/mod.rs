@@ -86,13 +86,12 @@ impl Judge {
         let mut labelled = Vec::new();
         for item in &written.labelled.value {
             let Some(answer) = text(&item.answer, mistakes) else { continue };
-            match question.label(&item.label.value.0) {
-                Some(label) => labelled.push((answer, label)),
-                None => {
-                    let message =
-                        format!("`{}` is no verdict: {}", cut(&item.label.value.0, 40), question.forms());
-                    mistakes.push(mistake(item.label.span, message));
-                }
+            if let Some(label) = question.label(&item.label.value.0) {
+                labelled.push((answer, label));
+            } else {
+                let message =
+                    format!("`{}` is no verdict: {}", cut(&item.label.value.0, 40), question.forms());
+                mistakes.push(mistake(item.label.span, message));
             }
         }
         let differ = labelled.windows(2).any(|it| it[0].1 != it[1].1);
@@ -128,9 +127,9 @@ impl Judge {
     /// The verdicts of the votes on one answer, as shares from 0 to 1; an error quotes what cannot be read.
     fn votes<'a>(&self, found: &'a [Found]) -> Result<Vec<Vote>, &'a str> {
         let orders = self.question.orders();
-        let read = |(said, order): (&'a Found, &Order)| match said {
-            Found::Said(said) => verdict(said, &self.question, *order).ok_or(said.as_str()),
-            _ => Err(""),
+        let read = |(said, order): (&'a Found, &Order)| {
+            let Found::Said(said) = said else { return Err("") };
+            verdict(said, &self.question, *order).ok_or(said.as_str())
         };
         let votes = found.chunks(orders.len()).map(|said| {
             let verdicts = said.iter().zip(orders).map(read).collect::<Result<Vec<_>, _>>()?;
@@ -155,11 +154,9 @@ impl Judge {
         let alpha = krippendorff(&units, Scale::Ordinal);
         let cohen = kappa(&pairs);
         let shown = |it: Option<f64>| it.map_or_else(|| "–".to_owned(), |it| format!("{it:.2}"));
-        let mut words =
-            format!("on {} labelled answers α = {}, κ = {}", self.labelled.len(), shown(alpha), shown(cohen));
-        if unread > 0 {
-            words += &format!(", {unread} verdicts unread");
-        }
+        let unread = if unread > 0 { format!(", {unread} verdicts unread") } else { String::new() };
+        let (count, alpha_shown, kappa_shown) = (self.labelled.len(), shown(alpha), shown(cohen));
+        let words = format!("on {count} labelled answers α = {alpha_shown}, κ = {kappa_shown}{unread}");
         let mut metrics = vec![Metric::new("labelled", pairs.len() as f64)];
         metrics.extend(alpha.map(|it| Metric::new("alpha", it)));
         metrics.extend(cohen.map(|it| Metric::new("kappa", it)));

@@ -97,7 +97,9 @@ fn compare(
     mut nearly: impl FnMut(&[Approximate]) -> Option<bool>,
 ) -> bool {
     let mut names = Vec::new();
-    exprs.iter().for_each(|it| it.variables(&mut names));
+    for expr in exprs {
+        expr.variables(&mut names);
+    }
     names.sort();
     let needed = if names.is_empty() { 1 } else { POINTS };
     let domain = |name: &str| domains.iter().find(|it| it.0 == name).map_or(Domain::Real, |it| it.1);

@@ -54,7 +54,7 @@ struct Things<'a> {
 /// The nesting of brackets that is read.
 const DEEPEST: usize = 24;
 
-impl<'a> Things<'a> {
+impl Things<'_> {
     fn deeper(self) -> Result<Self, String> {
         if self.depth == DEEPEST {
             return Err("an expression that is nested too deep".to_owned());
@@ -453,7 +453,9 @@ impl Thing {
                 visit(&it.high);
             }),
             Self::Tuple(_, items, _) | Self::Set(items) | Self::List(items) => {
-                items.iter().for_each(|it| it.each(visit))
+                for item in items {
+                    item.each(visit);
+                }
             }
             Self::Matrix(rows) => rows.iter().flatten().for_each(visit),
         }

@@ -14,12 +14,12 @@ use rusqlite::{Batch, Connection, ErrorCode, Statement};
 use super::super::cut;
 
 /// Instructions of SQLite's virtual machine that one grading may take, all its databases together.
-const STEPS: u64 = 2_000_000;
+const STEPS: u64 = 1_000_000;
 /// How often they are counted.
 const COUNTED: u16 = 1000;
 /// The largest text, blob or row that a model's SQL may make, in bytes. Together with the steps it bounds what sorting
 /// and grouping can take in memory.
-const LARGEST: i32 = 2048;
+const LARGEST: i32 = 1024;
 /// The largest of those that a case makes.
 const LARGEST_OF_CASES: i32 = 64 << 10;
 /// The most pages of a database: 16 MB.
@@ -254,7 +254,7 @@ impl Database {
 }
 
 fn rows(statement: &mut Statement<'_>, most: usize) -> Result<Table, Failed> {
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut table = Table { rows: Vec::new(), more: false, columns };
     let mut found = statement.query(())?;
     while let Some(row) = found.next()? {

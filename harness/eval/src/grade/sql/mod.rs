@@ -36,7 +36,7 @@ use crate::yaml::{Malformed, Span};
 /// The model's SQL is hostile. SQLite is asked about each thing a statement does, and allows what is named above: no
 /// pragma, attached database, virtual table, temporary table, table of SQLite's own, loaded extension, nor functions of
 /// chance or of the current time (`random`, `CURRENT_TIMESTAMP`, `'now'`). All databases of a grading together take at most
-/// two million instructions of SQLite's virtual machine; no value or row of a query has more than 2048 bytes, no database
+/// one million instructions of SQLite's virtual machine; no value or row of a query has more than 1024 bytes, no database
 /// more than 16 MB, no answer more than 20 000 bytes, no result more than 1000 rows. What goes beyond is wrong. Nothing
 /// depends on the clock, so the same answer always gets the same grade.
 #[derive(Clone, Debug)]
@@ -269,13 +269,11 @@ impl Wanted {
         }
         let mut left: Vec<&Vec<Value>> = found.rows.iter().collect();
         for wanted in &self.rows {
-            match left.iter().position(|it| same(wanted, it)) {
-                Some(at) => drop(left.swap_remove(at)),
-                None => {
-                    let instead = shown_values(left.first().expect("there are as many rows"));
-                    return Err(format!("no row {}, but {instead}", shown(wanted)));
-                }
-            }
+            let Some(at) = left.iter().position(|it| same(wanted, it)) else {
+                let instead = shown_values(left.first().expect("there are as many rows"));
+                return Err(format!("no row {}, but {instead}", shown(wanted)));
+            };
+            left.swap_remove(at);
         }
         Ok(())
     }
@@ -364,8 +362,7 @@ impl Grader for Sql {
         match &self.task {
             Task::Creates { accepts, rejects } => json!({ "accepts": accepts, "rejects": rejects }),
             Task::Rows { wanted, query, after } => {
-                let rows: Vec<String> =
-                    wanted.rows.iter().map(|it| it.iter().map(|it| format!("{it:?}")).collect()).collect();
+                let rows: Vec<String> = wanted.rows.iter().map(|it| format!("{it:?}")).collect();
                 json!({
                     "schema": self.schema,
                     "rows": rows,
