@@ -239,8 +239,14 @@ impl From<&Value> for minijinja::Value {
 }
 
 /// A fraction, or a whole number that is no machine's, in a template.
-#[derive(Debug)]
 pub(super) struct Exact(pub(super) BigRational);
+
+/// As it is written: templates write the items of a list so.
+impl fmt::Debug for Exact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Value::Number(self.0.clone()))
+    }
+}
 
 impl minijinja::value::Object for Exact {
     fn repr(self: &Arc<Self>) -> minijinja::value::ObjectRepr {
