@@ -343,7 +343,9 @@ pub(super) struct Totals {
 impl Totals {
     #[inline(always)]
     fn of(sums: [i32; GROUP]) -> Self {
-        Self { sums, times_minus_8: sums.map(|it| -8 * it), times_minus_128: sums.map(|it| -128 * it) }
+        // Activations that are no numbers have no sums either; what comes of them is no number whatever stands here.
+        let times = |by: i32| sums.map(|it| it.wrapping_mul(by));
+        Self { sums, times_minus_8: times(-8), times_minus_128: times(-128) }
     }
 }
 
