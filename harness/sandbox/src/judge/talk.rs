@@ -137,8 +137,8 @@ impl Line {
         Ok(match silence {
             Silence::Nonsense(what) => what,
             Silence::Over => match run.ended {
-                Ended::Stopped => "did not answer".to_owned(),
-                Ended::Exited(_) => format!("{} instead of answering", run.ended),
+                // One that ends by itself may be stopped before that is seen: the same words for both.
+                Ended::Stopped | Ended::Exited(_) => "did not answer".to_owned(),
                 ended => ended.to_string(),
             },
         })
