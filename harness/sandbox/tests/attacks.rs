@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Targets, each};
 use rstest::rstest;
-use sandbox::{Containment, Ended, Language, Limits, Program, Run};
+use sandbox::{Containment, Ended, Language, Limits, NotRun, Program, Run};
 
 const PRELUDE: &str = include_str!("attacks/prelude.py");
 
@@ -237,4 +237,28 @@ fn sees_the_same_wherever_it_runs() {
     let told: Vec<String> =
         (0..3).flat_map(|_| run(Language::Python, source)).map(|it| text(&it.1.stdout)).collect();
     assert!(told.iter().all(|it| it == &told[0] && it.contains("UTC")), "{told:#?}");
+}
+
+/// Each language that this machine has runs in each containment that can run it.
+#[rstest]
+#[case(Language::Python, "print(int(input()[0]) + 4)")]
+#[case(Language::JavaScript, "console.log(3 + 4, require('crypto').createHash('sha256') ? '' : 1)")]
+#[case(Language::Sql, "select 3 + 4;")]
+#[case(Language::Shell, "echo $((3 + 4))")]
+#[case(Language::Rust, "fn main() { println!(\"{}\", 3 + 4) }")]
+fn runs_wherever_it_can(#[case] language: Language, #[case] source: &str) {
+    for sandbox in each() {
+        match sandbox.run(&Program { stdin: b"3 4\n".to_vec(), ..Program::new(language, source) }) {
+            Ok(run) => assert_eq!(
+                (run.ended, text(&run.stdout).trim()),
+                (Ended::Exited(0), "7"),
+                "{}: {}",
+                run.containment,
+                text(&run.stderr)
+            ),
+            // Not here, or not without namespaces.
+            Err(NotRun::Missing(reason)) => assert!(reason.starts_with(&format!("{language} ")), "{reason}"),
+            Err(refused) => panic!("{}: {refused}", sandbox.containment()),
+        }
+    }
 }

@@ -288,6 +288,8 @@ fn become_program(job: &Job) -> String {
         ("LC_ALL", "C.UTF-8"),
         ("TZ", "UTC"),
         ("PYTHONHASHSEED", "0"),
+        // Node ends if it may not read the machine's, and its being missing is something else.
+        ("OPENSSL_CONF", "/dev/null"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
