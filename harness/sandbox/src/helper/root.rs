@@ -197,6 +197,6 @@ mod tests {
         assert_eq!(shown(&[]), [root.path()]);
         assert_eq!(shown(&[PathBuf::from("/elsewhere")]), [root.path()]);
         assert_eq!(shown(&[path("src/app")]), [path("file"), path("lib"), path("src/other")]);
-        assert_eq!(shown(&[root.path().to_owned()]), [PathBuf::new(); 0]);
+        assert!(shown(&[root.path().to_owned()]).is_empty());
     }
 }
