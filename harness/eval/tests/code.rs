@@ -220,6 +220,27 @@ const ROWS: &[Row] = &[
         0.0,
         "does not compile",
     ),
+    (
+        "rust that is a library",
+        RUST,
+        "```rust\n#![crate_type = \"lib\"]\nfn double(x: i64) -> i64 { 2 * x }\n```",
+        1.0,
+        "2 runs as wanted",
+    ),
+    (
+        "rust that is too large",
+        RUST,
+        "```rust\nstatic MUCH: [u8; 40 << 20] = [1; 40 << 20];\nfn double(x: i64) -> i64 { 2 * x * i64::from(MUCH[x as usize % 7]) }\n```",
+        0.0,
+        "the compiled program is too large",
+    ),
+    (
+        "rust that asks for another loader",
+        RUST,
+        "```rust\n#[used]\n#[unsafe(link_section = \".interp\")]\nstatic LOADER: [u8; 12] = *b\"/no/where/ld\\0\";\nfn double(x: i64) -> i64 { 2 * x }\n```",
+        0.0,
+        "",
+    ),
     ("javascript", JAVASCRIPT, "```js\nfunction double(x) { return 2 * x; }\n```", 1.0, ""),
     (
         "javascript that throws",

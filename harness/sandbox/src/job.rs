@@ -31,8 +31,10 @@ pub(crate) struct Job {
     /// Names, lengths, and whether they may be executed.
     pub(crate) files: Vec<(String, usize, bool)>,
     pub(crate) stdin: usize,
-    /// Folders that it may read, beside the system's.
+    /// Files and folders that it may read, beside the system's.
     pub(crate) readable: Vec<PathBuf>,
+    /// Folders that it may not read though they are within the system's.
+    pub(crate) hidden: Vec<PathBuf>,
     pub(crate) limits: Limits,
     /// Whether it may start processes.
     pub(crate) processes: bool,

@@ -125,12 +125,22 @@ impl Sandbox {
 
     fn compile(&self, mut prepared: Prepared, name: &str) -> Result<Result<Prepared, Run>, NotRun> {
         let mut compiler = prepared.clone();
-        let arguments =
-            ["--edition=2024", "-Copt-level=1", "-Cdebuginfo=0", "-Cstrip=symbols", "-oprogram", name];
+        // An attribute of the source could ask for a library, which cannot be executed.
+        let kind = ["--crate-type=bin", "--edition=2024", "-oprogram"];
+        let arguments = kind.into_iter().chain(["-Copt-level=1", "-Cdebuginfo=0", "-Cstrip=symbols", name]);
         compiler.command.extend(arguments.map(str::to_owned));
         (compiler.limits, compiler.processes) = (COMPILING, true);
         let (mut run, brought) = self.start(&compiler, &[], false, Some("program"))?.end()?;
         match brought {
+            // It has to fit where it will run.
+            Some(bytes)
+                if run.ended == Ended::Exited(0)
+                    && bytes.len() as u64 > prepared.limits.scratch_bytes / 2 =>
+            {
+                run.ended = Ended::NotCompiled;
+                run.stderr = b"the compiled program is too large".to_vec();
+                Ok(Err(run))
+            }
             Some(bytes) if run.ended == Ended::Exited(0) => {
                 prepared.command = vec!["./program".to_owned()];
                 prepared.files.retain(|it| it.0 != name);
@@ -162,9 +172,9 @@ impl Sandbox {
         }
         let changes_user = self.level != Level::Root && helper::sys::user().0 == 0;
         match found.readable.iter().find(|it| changes_user && !toolchain::is_public(it)) {
-            Some(folder) => Err(NotRun::Missing(format!(
-                "{language} is in {}, which only its owner may read: install it for all users",
-                folder.display()
+            Some(place) => Err(NotRun::Missing(format!(
+                "{language} needs {}, which only its owner may read: install it for all users",
+                place.display()
             ))),
             None => Ok(found),
         }
@@ -189,6 +199,7 @@ impl Sandbox {
                 .collect(),
             stdin: stdin.len(),
             readable: prepared.readable.clone(),
+            hidden: hidden(),
             limits: prepared.limits.clone(),
             processes: prepared.processes,
             channel,
@@ -259,6 +270,7 @@ fn self_test(helper: &Path, level: Level) -> Result<Vec<String>, NotRun> {
         files: Vec::new(),
         stdin: 0,
         readable: Vec::new(),
+        hidden: hidden(),
         limits,
         processes: false,
         channel: false,
@@ -275,6 +287,14 @@ fn self_test(helper: &Path, level: Level) -> Result<Vec<String>, NotRun> {
     Ok(lines.map(str::to_owned).collect())
 }
 
+/// Where the harness works: what is expected of programs is likely there, and may be within the system's folders, as
+/// `/usr/src/app` is.
+fn hidden() -> Vec<PathBuf> {
+    let folder = std::env::current_dir().ok();
+    // Without `/usr` itself, or `/usr/lib`, nothing would run.
+    folder.into_iter().filter(|it| it.components().count() > 3).collect()
+}
+
 /// A folder with a secret that everybody may read and write: only the sandbox keeps a program from it.
 struct Targeted(PathBuf);
 
@@ -284,9 +304,10 @@ impl Targeted {
         let folder = Self(std::env::temp_dir().join(name));
         drop(fs::remove_dir_all(&folder.0));
         fs::create_dir(&folder.0)?;
-        fs::set_permissions(&folder.0, Permissions::from_mode(0o777))?;
         fs::write(folder.0.join("secret"), "secret")?;
         fs::set_permissions(folder.0.join("secret"), Permissions::from_mode(0o666))?;
+        // Last: others of this machine could put a link in the place of the secret.
+        fs::set_permissions(&folder.0, Permissions::from_mode(0o777))?;
         Ok(folder)
     }
 }

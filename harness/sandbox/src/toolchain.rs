@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::helper::SYSTEM;
 use crate::program::Language;
 
 /// What runs a language.
@@ -12,7 +13,7 @@ use crate::program::Language;
 pub struct Toolchain {
     /// The interpreter or compiler.
     pub program: PathBuf,
-    /// Folders that it needs beside the system's.
+    /// Files and folders that it needs beside the system's.
     pub readable: Vec<PathBuf>,
     /// Arguments that its version needs.
     pub arguments: Vec<String>,
@@ -59,7 +60,7 @@ fn candidates(name: &str) -> Vec<PathBuf> {
 
 fn plain(name: &str) -> Option<Toolchain> {
     let program = candidates(name).into_iter().find_map(|it| it.canonicalize().ok())?;
-    let readable = beyond_system(program.parent().and_then(Path::parent)?);
+    let readable = beyond_system(&program, program.parent().and_then(Path::parent)?);
     Some(Toolchain { program, readable, arguments: Vec::new() })
 }
 
@@ -73,7 +74,7 @@ fn python() -> Option<Toolchain> {
         let safe_path = (version >= (3, 11)).then_some("-P");
         let arguments = safe_path.into_iter().chain(["-s", "-S", "-B"]).map(str::to_owned).collect();
         let program = Path::new(program).canonicalize().ok()?;
-        let readable = beyond_system(Path::new(prefix));
+        let readable = beyond_system(&program, Path::new(prefix));
         (version >= (3, 8)).then_some(Toolchain { program, readable, arguments })
     })
 }
@@ -86,7 +87,7 @@ fn rust() -> Option<Toolchain> {
         let sysroot = PathBuf::from(ask(&program, &["--print", "sysroot"])?.trim());
         let program = sysroot.join("bin/rustc").canonicalize().ok()?;
         let arguments = vec!["--sysroot".to_owned(), sysroot.to_str()?.to_owned()];
-        Some(Toolchain { program, readable: beyond_system(&sysroot), arguments })
+        Some(Toolchain { readable: beyond_system(&program, &sysroot), program, arguments })
     })
 }
 
@@ -97,12 +98,35 @@ fn ask(program: &Path, arguments: &[&str]) -> Option<String> {
     String::from_utf8(output.stdout).ok().filter(|_| output.status.success())
 }
 
-fn beyond_system(folder: &Path) -> Vec<PathBuf> {
-    let is_system = ["/usr", "/bin", "/sbin", "/lib", "/lib64"].iter().any(|it| folder.starts_with(it));
-    if is_system || folder == Path::new("/") { Vec::new() } else { vec![folder.to_owned()] }
+/// The program and the libraries of where it was installed, as far as they are not the system's. No more of the place:
+/// it may be someone's home.
+fn beyond_system(program: &Path, installed: &Path) -> Vec<PathBuf> {
+    let places = [program.to_owned(), installed.join("lib"), installed.join("lib64")];
+    let is_system = |it: &Path| SYSTEM.iter().any(|folder| it.starts_with(folder));
+    places.into_iter().filter(|it| it.exists() && !is_system(it)).collect()
 }
 
 /// Whether any user may read a folder and go through those above it.
 pub(crate) fn is_public(folder: &Path) -> bool {
     folder.ancestors().all(|it| it.metadata().is_ok_and(|it| it.permissions().mode() & 0o001 != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::beyond_system;
+
+    #[test]
+    fn shows_no_more_of_a_place_than_it_needs() {
+        let home = tempfile::tempdir().unwrap();
+        let [program, lib] = ["bin/node", "lib"].map(|it| home.path().join(it));
+        for folder in ["bin", "lib", "Documents"] {
+            std::fs::create_dir(home.path().join(folder)).unwrap();
+        }
+        std::fs::write(&program, "").unwrap();
+        assert_eq!(beyond_system(&program, home.path()), [program, lib]);
+        assert!(beyond_system(Path::new("/usr/bin/env"), Path::new("/usr")).is_empty());
+        assert!(beyond_system(Path::new("/bin/sh"), Path::new("/")).is_empty());
+    }
 }

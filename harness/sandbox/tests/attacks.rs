@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Targets, each};
 use rstest::rstest;
-use sandbox::{Containment, Ended, Language, Limits, Program, Run};
+use sandbox::{Containment, Ended, Language, Limits, NotRun, Program, Run};
 
 const PRELUDE: &str = include_str!("attacks/prelude.py");
 
@@ -69,6 +69,11 @@ fn check(source: &str, limits: &Limits, processes: bool, by: &By) {
 #[case::namespaces(include_str!("attacks/namespaces.py"))]
 #[case::kernel(include_str!("attacks/kernel.py"))]
 #[case::memory(include_str!("attacks/memory.py"))]
+#[case::shared_memory(include_str!("attacks/shared_memory.py"))]
+#[case::tables(include_str!("attacks/tables.py"))]
+#[case::signals_by_descriptors(include_str!("attacks/signals_by_descriptors.py"))]
+#[case::sockets(include_str!("attacks/sockets.py"))]
+#[case::watches(include_str!("attacks/watches.py"))]
 #[case::many_files(include_str!("attacks/many_files.py"))]
 fn is_refused(#[case] source: &str) {
     check(source, &limits(), false, &By::Itself);
@@ -81,6 +86,8 @@ fn is_refused(#[case] source: &str) {
 #[case::network(include_str!("attacks/network.py"))]
 #[case::processes(include_str!("attacks/processes.py"))]
 #[case::namespaces(include_str!("attacks/namespaces.py"))]
+#[case::kernel(include_str!("attacks/kernel.py"))]
+#[case::signals_by_descriptors(include_str!("attacks/signals_by_descriptors.py"))]
 fn is_refused_to_what_may_start_processes(#[case] source: &str) {
     check(source, &limits(), true, &By::Itself);
 }
@@ -133,6 +140,72 @@ fn is_killed_for_calls_of_another_kind() {
     check(include_str!("attacks/x32.py"), &limits(), false, &By::Signal(31));
 }
 
+#[test]
+fn makes_no_calls_of_another_architecture() {
+    check(include_str!("attacks/other_architecture.py"), &limits(), false, &By::Any);
+}
+
+/// One run leaves nothing that the next one finds.
+#[test]
+fn tells_nothing_to_the_next() {
+    let source = format!("{PRELUDE}\n{}", include_str!("attacks/message.py"));
+    for sandbox in each() {
+        let told: Vec<String> = (0..2)
+            .map(|_| {
+                let files = vec![Targets::new().told()];
+                let run = sandbox.run(&Program { files, ..Program::new(Language::Python, source.clone()) });
+                text(&run.unwrap().stdout)
+            })
+            .collect();
+        assert!(!told.concat().contains("WORKED") && told.iter().all(|it| it.contains("looked")), "{told:?}");
+    }
+}
+
+/// What is expected of programs is likely where the harness works, which may be within the system's folders.
+#[test]
+fn does_not_see_where_the_harness_works() {
+    let Ok(folder) = tempfile::tempdir_in("/usr/local") else {
+        assert!(!is_root(), "root can make folders");
+        // Nobody else works there.
+        return;
+    };
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), mode).unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "secret").unwrap();
+    let told = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "works_elsewhere", "--ignored", "--nocapture"])
+        .env("SANDBOX_SECRET", &secret)
+        .env("SANDBOX_HELPER", common::helper())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let told = text(&told.stdout);
+    assert!(told.contains("contained: read what is beside") && !told.contains("WORKED"), "{told}");
+}
+
+#[test]
+#[ignore = "started by another test, in a folder that it makes"]
+fn works_elsewhere() {
+    let Ok(secret) = std::env::var("SANDBOX_SECRET") else { return };
+    let source = format!(
+        "{PRELUDE}\nattempt('read what is beside', lambda: open({secret:?}).read())\n\
+         attempt('list it', lambda: os.listdir(os.path.dirname({secret:?})) or 1 / 0)"
+    );
+    for sandbox in each() {
+        let program =
+            Program { files: vec![Targets::new().told()], ..Program::new(Language::Python, source.clone()) };
+        let run = sandbox.run(&program).unwrap();
+        assert!(run.ended == Ended::Exited(0), "{run:?}");
+        let told = text(&run.stdout);
+        std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes()).unwrap();
+    }
+}
+
+fn is_root() -> bool {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
+}
+
 /// What an honest program finds.
 #[track_caller]
 fn run(language: Language, source: &str) -> Vec<(Containment, Run)> {
@@ -164,4 +237,28 @@ fn sees_the_same_wherever_it_runs() {
     let told: Vec<String> =
         (0..3).flat_map(|_| run(Language::Python, source)).map(|it| text(&it.1.stdout)).collect();
     assert!(told.iter().all(|it| it == &told[0] && it.contains("UTC")), "{told:#?}");
+}
+
+/// Each language that this machine has runs in each containment that can run it.
+#[rstest]
+#[case(Language::Python, "print(int(input()[0]) + 4)")]
+#[case(Language::JavaScript, "console.log(3 + 4, require('crypto').createHash('sha256') ? '' : 1)")]
+#[case(Language::Sql, "select 3 + 4;")]
+#[case(Language::Shell, "echo $((3 + 4))")]
+#[case(Language::Rust, "fn main() { println!(\"{}\", 3 + 4) }")]
+fn runs_wherever_it_can(#[case] language: Language, #[case] source: &str) {
+    for sandbox in each() {
+        match sandbox.run(&Program { stdin: b"3 4\n".to_vec(), ..Program::new(language, source) }) {
+            Ok(run) => assert_eq!(
+                (run.ended, text(&run.stdout).trim()),
+                (Ended::Exited(0), "7"),
+                "{}: {}",
+                run.containment,
+                text(&run.stderr)
+            ),
+            // Not here, or not without namespaces.
+            Err(NotRun::Missing(reason)) => assert!(reason.starts_with(&format!("{language} ")), "{reason}"),
+            Err(refused) => panic!("{}: {refused}", sandbox.containment()),
+        }
+    }
 }

@@ -78,6 +78,12 @@ fn judge(sandbox: &Sandbox, source: &str, task: &Task) -> Verdict {
 #[case::calls_what_is_not_there(include_str!("cheats/calls_what_is_not_there.py"))]
 #[case::returns_what_is_no_data(include_str!("cheats/returns_what_is_no_data.py"))]
 #[case::sleeps(include_str!("cheats/sleeps.py"))]
+#[case::returns_a_deep_key(include_str!("cheats/returns_a_deep_key.py"))]
+#[case::raises_everything(include_str!("cheats/raises_everything.py"))]
+#[case::answers_in_another_type(include_str!("cheats/answers_in_another_type.py"))]
+#[case::changes_its_name(include_str!("cheats/changes_its_name.py"))]
+#[case::starts_threads_that_answer(include_str!("cheats/starts_threads_that_answer.py"))]
+#[case::patches_what_is_beside(include_str!("cheats/patches_what_is_beside.py"))]
 #[case::wrong("def add(a, b):\n    return 0")]
 #[case::nothing("")]
 #[case::no_code("I am sorry, I cannot do that.")]
@@ -90,6 +96,91 @@ fn does_not_pass(#[case] source: &str) {
             assert!(verdict.reason.len() < 400, "{}", verdict.reason);
         }
     }
+}
+
+/// Messages of the wrong shape, under the right nonce.
+#[test]
+fn does_not_pass_by_what_is_no_answer() {
+    for shape in [
+        r#"{"r": {"i": 5}}"#,
+        r#"{"r": {"i": "5"}}"#,
+        r#"{"r": {"i": "0x"}}"#,
+        r#"{"r": {"i": "0x5", "f": "5.0"}}"#,
+        r#"{"r": {"f": "five"}}"#,
+        r#"{"r": {"l": null}}"#,
+        r#"{"r": {"d": [[1]]}}"#,
+        r#"{"r": {"S": [{"i": "0x1"}, {"i": "0x01"}]}}"#,
+        r#"{"r": {"function": 0}}"#,
+        r#"{"r": {}}"#,
+        r#"{"r": 5}"#,
+        r#"{"r": []}"#,
+        r#"{"x": []}"#,
+        r#"{"x": [5], "m": ""}"#,
+        r#"{"x": ["ValueError"]}"#,
+        r#"{"u": 5}"#,
+        r#"{"ask": 0}"#,
+        r#"{"ask": 0, "a": [5]}"#,
+        r#"{"load": "ok"}"#,
+        r#"{"end": "passed"}"#,
+        "{}",
+    ] {
+        let source = format!(
+            "import json, sys\ndef add(a, b):\n    inside = sys._getframe(1).f_locals\n    \
+             inside['send']({{'n': inside['call']['n'], **json.loads('{shape}')}})\n    return a + b"
+        );
+        for task in [calls(), tests()] {
+            let verdict = judge(&sandbox(), &source, &task);
+            assert_eq!(verdict.result, Judged::Wrong, "{shape}: {}", verdict.reason);
+        }
+    }
+}
+
+const PAIRS: &str = "\
+def slow(a, t):
+    return any(a[i] + a[j] == t for i in range(len(a)) for j in range(i))
+";
+
+/// Work is compared with a reference's, and a candidate that is slow finds a way to look fast.
+#[rstest]
+#[case::keeps_results(
+    "kept = {}\ndef pair(a, t):\n    key = repr(a)\n    if key not in kept:\n        kept[key] = slow(a, t)\n    return kept[key]"
+)]
+#[case::gives_up_on_large("def pair(a, t):\n    return slow(a, t) if t == 3 else None")]
+#[case::guesses_on_large("def pair(a, t):\n    return slow(a, t) if t == 3 else 1")]
+#[case::ends_with_its_answer(
+    "import os, sys\ndef pair(a, t):\n    inside = sys._getframe(1).f_locals\n    \
+     inside['send']({'n': inside['call']['n'], 'r': slow(a, t)})\n    if len(a) > 100: os._exit(0)\n    raise SystemExit"
+)]
+#[case::works_in_a_thread(
+    "import threading\ndef pair(a, t):\n    found = []\n    \
+     work = threading.Thread(target=lambda: found.append(slow(a, t)))\n    work.start()\n    work.join()\n    return found[0]"
+)]
+#[case::works_on_after_its_answer(
+    "import threading\ndef pair(a, t):\n    threading.Thread(target=slow, args=(a, t)).start()\n    return slow(a, t)"
+)]
+fn does_not_look_fast(#[case] source: &str) {
+    let task = Task::Tests(TestCode {
+        entries: vec!["pair".to_owned()],
+        given: String::new(),
+        tests: "large = list(range(0, 3000, 2))\nassert pair(large, 3) == False\nassert slowdown(large, 5999) < 10"
+            .to_owned(),
+        reference: Some("def pair(a, t):\n    seen = set(a)\n    return any(t - it in seen for it in a)".to_owned()),
+    });
+    let verdict = judge(&sandbox(), &format!("{PAIRS}{source}"), &task);
+    assert_eq!(verdict.result, Judged::Wrong, "{}", verdict.reason);
+}
+
+/// One that makes everybody wait is wrong: what waits for it does not run out of time, which would be no verdict.
+#[test]
+fn does_not_use_up_the_time_of_the_reference() {
+    let task = Task::Tests(TestCode {
+        entries: vec!["add".to_owned()],
+        given: String::new(),
+        tests: "add(1, 2)\nreference(1, 2)\nassert add(1, 2) == 3".to_owned(),
+        reference: Some("import time\ndef add(a, b):\n    time.sleep(1)\n    return a + b".to_owned()),
+    });
+    let verdict = judge(&sandbox(), "import time\ndef add(a, b):\n    time.sleep(3.4)\n    return 3", &task);
+    assert_eq!(verdict.result, Judged::Wrong, "{}", verdict.reason);
 }
 
 /// Tests are written as people write them, and a candidate finds the gap.
@@ -182,4 +273,26 @@ fn mutants(#[case] source: &str, #[case] wanted: Judged) {
         return;
     }
     assert_eq!(verdict.result, wanted, "{}", verdict.reason);
+}
+
+/// Tests that tell implementations apart by something else than what they do.
+#[rstest]
+#[case::by_what_is_beside(
+    "import __main__ as runner\n\
+     runner.send({'call': 'total', 'to': 'candidate', 'a': [{'i': '0x1'}, {'i': '0x2'}], 'k': {}})\n\
+     assert 'r' in runner.json.loads(runner.lines.readline())\nassert add(1, 1) == 2"
+)]
+#[case::by_its_code("assert add.__code__.co_consts\nassert add(1, 1) == 2")]
+#[case::by_its_source("import inspect\nassert 'total' in inspect.getsource(add)\nassert add(1, 1) == 2")]
+#[case::by_its_module("import solution\nassert solution.total\nassert add(1, 1) == 2")]
+#[case::by_a_reference("assert reference(1, 1) == 2\nassert add(1, 1) == 2")]
+fn tests_that_cheat(#[case] source: &str) {
+    let right = "def total(a, b):\n    return a + b\ndef add(a, b):\n    return total(a, b)";
+    let task = Task::Mutants {
+        entries: vec!["add".to_owned()],
+        right: right.to_owned(),
+        wrong: vec!["def add(a, b):\n    return a + b if a < 9 else 0".to_owned()],
+    };
+    let verdict = judge(&sandbox(), source, &task);
+    assert_eq!(verdict.result, Judged::Wrong, "{}", verdict.reason);
 }

@@ -148,6 +148,35 @@ fn is_found(#[case] answer: &str) {
 #[case("SELECT CURRENT_TIMESTAMP", "not allowed")]
 #[case("SELECT date('now')", "current time")]
 #[case("SELECT strftime('%Y')", "current time")]
+#[case("SELECT date()", "current time")]
+#[case("SELECT time(/* */)", "current time")]
+#[case("SELECT date('no' || 'w')", "current time")]
+#[case("SELECT date(x'4E6f77')", "current time")]
+#[case("SELECT date('now' || char(0) || 'then')", "current time")]
+#[case("SELECT unixepoch('subsec')", "current time")]
+#[case("SELECT timediff('2024-01-01', 'NOW')", "current time")]
+#[case("SELECT a, datetime(b) FROM (SELECT 1 AS a, 'now' AS b)", "current time")]
+#[case("SELECT datetime('2024-01-01', 'localtime')", "time zone")]
+#[case("SELECT datetime('2024-01-01', 'u' || 'tc')", "time zone")]
+#[case("VACUUM", "no SQL found")]
+#[case("```sql\nVACUUM INTO '/tmp/proofmark-attack.db'\n```", "the statement gives no rows")]
+#[case("```sql\nDETACH main\n```", "not allowed")]
+#[case("```sql\nPRAGMA writable_schema = 1\n```", "not allowed")]
+#[case("SELECT writefile('/tmp/proofmark-attack.db', 'x')", "no such function")]
+#[case("SELECT edit('x', 'sh')", "no such function")]
+#[case("SELECT fts3_tokenizer('simple')", "not allowed")]
+#[case("SELECT * FROM generate_series(1, 9)", "no such table")]
+#[case("SELECT * FROM sqlite_temp_schema", "not allowed")]
+#[case("SELECT sql FROM sqlite_master", "not allowed")]
+#[case("SELECT * FROM json_each('[7]'), sqlite_schema", "not allowed")]
+#[case("SELECT '7'", "no row (7)")]
+#[case("SELECT x'37'", "no row (7)")]
+#[case("SELECT NULL", "no row (7)")]
+#[case("SELECT 7.00001", "no row (7)")]
+#[case("SELECT 7 UNION ALL SELECT 7", "found 2")]
+#[case("SELECT 7 WHERE 0", "found 0")]
+#[case("SELECT CAST('nan' AS REAL)", "no row (7)")]
+#[case("SELECT 9e999 - 9e999", "no row (7)")]
 #[case("SELECT readfile('/etc/passwd')", "no such function")]
 #[case("SELECT zeroblob(1000000000)", "too big")]
 #[case("SELECT printf('%.*c', 1000000000, 'x')", "too big")]
@@ -164,6 +193,41 @@ fn is_found(#[case] answer: &str) {
 fn is_wrong(#[case] answer: &str, #[case] reason: &str) {
     check("sql: { schema: 'CREATE TABLE t (a)', rows: [[7]] }", answer, 0.0, reason);
     assert!(!std::path::Path::new("/tmp/proofmark-attack.db").exists());
+}
+
+/// What a change may not reach.
+#[rstest]
+#[case("VACUUM INTO '/tmp/proofmark-attack.db'")]
+#[case("ATTACH '/tmp/proofmark-attack.db' AS x")]
+#[case("PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = 'x'")]
+#[case("UPDATE sqlite_schema SET sql = 'x'")]
+#[case("INSERT INTO sqlite_master SELECT * FROM sqlite_master")]
+#[case("CREATE TRIGGER r AFTER INSERT ON t BEGIN DELETE FROM t; END")]
+#[case("CREATE TEMP VIEW t AS SELECT 7")]
+#[case("ALTER TABLE t RENAME TO u")]
+#[case("INSERT INTO t SELECT date('now')")]
+#[case("INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n")]
+#[case("SAVEPOINT x; INSERT INTO t VALUES (7); ROLLBACK TO x")]
+#[case("BEGIN; INSERT INTO t VALUES (7); ROLLBACK")]
+#[case("BEGIN; INSERT INTO t VALUES ('7')")]
+fn is_no_change(#[case] sql: &str) {
+    let written = "sql: { schema: 'CREATE TABLE t (a)', after: 'SELECT a FROM t', rows: [[7]] }";
+    assert_eq!(grade(written, &format!("```sql\n{sql}\n```")).score, 0.0, "{sql}");
+    assert!(!std::path::Path::new("/tmp/proofmark-attack.db").exists());
+}
+
+/// Dates that do not depend on when and where they are asked for, and texts that look as if they did.
+#[rstest]
+#[case("SELECT date('2024-02-28', '+1 day')", "2024-02-29")]
+#[case("SELECT datetime(0, 'unixepoch')", "1970-01-01 00:00:00")]
+#[case("SELECT strftime('%Y-%m', '2024-02-28')", "2024-02")]
+#[case("SELECT time('12:00', '-1 hour', 'subsec')", "11:00:00.000")]
+#[case("SELECT julianday('2000-01-01 12:00') - 2451545 || ''", "0.0")]
+#[case("SELECT timediff('2024-01-02', '2024-01-01')", "+0000-00-01 00:00:00.000")]
+#[case("SELECT coalesce(date(NULL), date('never'), strftime(), 'nothing')", "nothing")]
+#[case("SELECT 'now'", "now")]
+fn dates(#[case] query: &str, #[case] wanted: &str) {
+    check(&format!("sql: {{ rows: [['{wanted}']] }}"), query, 1.0, "");
 }
 
 /// Answers that would go on for ever, or grow: the same number of steps ends them on every machine.

@@ -8,12 +8,15 @@ use landlock::{
     Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
 };
 
-use super::root::{DEVICES, SETTINGS, SYSTEM};
+use super::root::{DEVICES, SETTINGS, SYSTEM, beside};
 use super::{Step, filter, said, sys};
 use crate::job::{Job, Level};
 
 /// The newest Landlock that is used where it is there.
 const NEWEST: ABI = ABI::V6;
+
+/// Bytes of addresses. Node reserves much and uses little; a 512th of it can go into tables.
+const ADDRESSES: u64 = 64 << 30;
 
 /// Resource limits, another user, no capabilities, Landlock, seccomp; in this order.
 pub(super) fn program(job: &Job, user: Option<u32>, folder: &Path) -> Step<()> {
@@ -45,15 +48,19 @@ fn limits(job: &Job, others: u64) -> std::io::Result<()> {
     let cpu = limits.cpu.as_secs() + u64::from(limits.cpu.subsec_nanos() > 0);
     let files = if job.level == Level::Landlock { 0 } else { limits.scratch_bytes };
     for (resource, soft, hard) in [
+        // Each page of address space that is read costs some memory for tables.
+        (libc::RLIMIT_AS, ADDRESSES, ADDRESSES),
         // Private memory that can be written to: not address space, of which Node takes much and uses little.
         (libc::RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes),
         (libc::RLIMIT_FSIZE, files, files),
-        (libc::RLIMIT_CORE, 0, 0),
+        // Not 0, with which the kernel would still start the machine's program for cores.
+        (libc::RLIMIT_CORE, 1, 1),
         (libc::RLIMIT_NOFILE, 256, 256),
         (libc::RLIMIT_CPU, cpu, cpu + 1),
         (libc::RLIMIT_NPROC, limits.tasks + others, limits.tasks + others),
         (libc::RLIMIT_MEMLOCK, 0, 0),
         (libc::RLIMIT_MSGQUEUE, 0, 0),
+        (libc::RLIMIT_SIGPENDING, 256, 256),
         (libc::RLIMIT_STACK, 16 << 20, 64 << 20),
     ] {
         sys::set_limit(resource, soft, hard)?;
@@ -79,8 +86,14 @@ fn landlock(job: &Job, folder: &Path) -> Step<()> {
     let own = if is_reduced { read } else { all & !(AccessFs::MakeBlock | AccessFs::MakeChar) };
     let device: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::WriteFile;
     let mut rules: Vec<(PathBuf, BitFlags<AccessFs>)> = vec![(folder.to_owned(), own)];
-    let shown = SYSTEM.iter().chain(&SETTINGS).map(PathBuf::from).chain(job.readable.iter().cloned());
-    rules.extend(shown.map(|it| (it, read)));
+    // In a root of its own the hidden is not there.
+    let hidden = if is_reduced { &job.hidden[..] } else { &[] };
+    for path in SYSTEM.iter().chain(&SETTINGS).map(Path::new).chain(job.readable.iter().map(PathBuf::as_path))
+    {
+        let is_within = hidden.iter().any(|it| path.starts_with(it));
+        let shown = if is_within { vec![path.to_owned()] } else { beside(path, hidden) };
+        rules.extend(shown.into_iter().map(|it| (it, read)));
+    }
     rules.extend(DEVICES.map(|it| (PathBuf::from(it), device)));
     if !is_reduced {
         rules.push((PathBuf::from("/proc"), read | AccessFs::WriteFile));

@@ -7,6 +7,9 @@ use std::process;
 
 use super::{Step, said, sys};
 
+/// Limits of swap, and whether memory is part of what they count.
+const SWAP: [(&str, bool); 2] = [("memory.swap.max", false), ("memory.memsw.limit_in_bytes", true)];
+
 /// A control group for one run; goes when dropped.
 pub(crate) struct Group {
     folder: PathBuf,
@@ -26,6 +29,11 @@ impl Group {
             fs::create_dir(&folder).ok()?;
             let made = fs::write(folder.join(limit), bytes.to_string())
                 .and_then(|()| OpenOptions::new().write(true).open(folder.join("cgroup.procs")));
+            // Nor may more go into swap, where that is counted.
+            for (file, all) in SWAP {
+                let most = if all { bytes } else { 0 };
+                drop(fs::write(folder.join(file), most.to_string()));
+            }
             if made.is_err() {
                 drop(fs::remove_dir(&folder));
             }
@@ -99,10 +107,13 @@ pub(crate) fn children(pid: sys::pid_t) -> Vec<sys::pid_t> {
         .collect()
 }
 
-/// Bytes that a process and all below it keep in memory.
+/// Bytes that a process and all below it keep in memory, the tables of their addresses and what is swapped out too.
 pub(crate) fn resident(pid: sys::pid_t) -> u64 {
-    const PAGE: u64 = 4096;
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-    let own = statm.split_whitespace().nth(1).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0) * PAGE;
-    own + children(pid).into_iter().map(resident).sum::<u64>()
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kilobytes = |line: &str| {
+        let kept = ["VmRSS:", "VmPTE:", "VmSwap:"].iter().find_map(|it| line.strip_prefix(it))?;
+        kept.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    };
+    let own: u64 = status.lines().filter_map(kilobytes).sum();
+    own * 1024 + children(pid).into_iter().map(resident).sum::<u64>()
 }

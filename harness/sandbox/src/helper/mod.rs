@@ -40,6 +40,7 @@ pub(crate) const HELPER: &str = "proofmark-sandbox-helper";
 pub(crate) static CALLED: AtomicBool = AtomicBool::new(false);
 
 pub(crate) use memory::{NAME, children};
+pub(crate) use root::SYSTEM;
 
 /// Bytes that the self-test may have.
 pub(crate) const SELF_TEST_MEMORY: u64 = attempts::MEMORY as u64;
@@ -168,6 +169,8 @@ fn start(
     let is_root = sys::user().0 == 0;
     if job.level == Level::User && is_root {
         sys::become_user(user).map_err(said("becoming another user"))?;
+        // The maps of the namespace are written by way of /proc/self.
+        sys::set_dumpable(true).map_err(said("prctl"))?;
     }
     if job.level != Level::Landlock {
         leave_namespaces(job.level)?;
@@ -235,6 +238,8 @@ fn chosen_user() -> u32 {
 fn first_process(job: &Job, files: &Files, user: Option<u32>) -> Step<()> {
     sys::set_host_name("box").map_err(said("sethostname"))?;
     root::build(job, files, user)?;
+    // Before there is a program that could look into this process. Executing takes it back in the program's own.
+    sys::set_dumpable(false).map_err(said("prctl"))?;
     let Some(program) = sys::fork().map_err(said("fork"))? else {
         refuse(confine::program(job, user, Path::new(BOX)).and_then(|()| Err(become_program(job))));
         sys::exit(126)
@@ -245,7 +250,6 @@ fn first_process(job: &Job, files: &Files, user: Option<u32>) -> Step<()> {
         Some(user) => sys::become_user(user).map_err(said("becoming another user"))?,
         None => sys::drop_capabilities().map_err(said("capset"))?,
     }
-    sys::set_dumpable(false).map_err(said("prctl"))?;
     // A change of user takes this back.
     sys::die_with_parent().map_err(said("prctl"))?;
     let (mut status, mut cpu, mut peak_bytes) = (0, std::time::Duration::ZERO, 0);
@@ -284,11 +288,21 @@ fn become_program(job: &Job) -> String {
         ("LC_ALL", "C.UTF-8"),
         ("TZ", "UTC"),
         ("PYTHONHASHSEED", "0"),
+        // Node ends if it may not read the machine's, and its being missing is something else.
+        ("OPENSSL_CONF", "/dev/null"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     environment.extend(job.environment.iter().cloned());
-    format!("executing {}: {}", job.command.join(" "), sys::exec(&job.command, &environment))
+    let error = sys::exec(&job.command, &environment);
+    let told = format!("executing {}: {error}", job.command.join(" "));
+    // What was compiled of a program's own source may be nothing that can be executed: its fault, and no refusal.
+    let is_its_own = job.command.first().is_some_and(|it| it.starts_with("./"));
+    if is_its_own && error.raw_os_error() != Some(libc::EACCES) {
+        drop(sys::write_all(2, told.as_bytes()));
+        sys::exit(126);
+    }
+    told
 }
 
 fn refuse(result: Step<()>) {

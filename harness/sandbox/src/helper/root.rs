@@ -9,13 +9,13 @@ use super::{BOX, Files, Step, said, sys};
 use crate::job::Job;
 
 /// What programs need of the system.
-pub(super) const SYSTEM: [&str; 5] = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
+pub(crate) const SYSTEM: [&str; 5] = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
 
 /// What they need of `/etc`.
 pub(super) const SETTINGS: [&str; 2] = ["/etc/alternatives", "/etc/ld.so.cache"];
 
-/// Devices without a state.
-pub(super) const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+/// Devices without a state. (Not `/dev/zero`: mapped as shared it is memory that no limit of a process counts.)
+pub(super) const DEVICES: [&str; 4] = ["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"];
 
 /// Files and folders at most in `/box`.
 const NODES: usize = 4096;
@@ -34,17 +34,31 @@ pub(super) fn build(job: &Job, files: &Files, user: Option<u32>) -> Step<()> {
             show(root, folder)?;
         }
     }
-    for path in SETTINGS.map(Path::new).into_iter().chain(job.readable.iter().map(PathBuf::as_path)) {
-        let is_shown = SYSTEM.iter().any(|it| path.starts_with(it));
-        if path.exists() && !is_shown {
+    let (within, beside): (Vec<&Path>, Vec<&Path>) =
+        job.readable.iter().map(PathBuf::as_path).partition(|it| is_below(it, &job.hidden));
+    for path in SETTINGS.map(Path::new).into_iter().chain(beside) {
+        if path.exists() && !is_below(path, &SYSTEM.map(PathBuf::from)) {
             show(root, path)?;
         }
+    }
+    let hidden: Vec<PathBuf> =
+        job.hidden.iter().map(|it| inside(root, it)).filter(|it| it.is_dir()).collect();
+    for there in &hidden {
+        mount("tmpfs", there, "tmpfs", plain, "size=64k,mode=755,nr_inodes=64")?;
+    }
+    for path in within {
+        show(root, path)?;
+    }
+    for there in &hidden {
+        seal(there, false)?;
     }
     write(&root.join("etc/passwd"), b"user:x:1000:1000::/box:/bin/sh\n")?;
     for device in DEVICES.map(Path::new) {
         let there = inside(root, device);
         write(&there, b"")?;
         bind(device, &there)?;
+        // What is written to a device is no change of the file system.
+        seal(&there, true)?;
     }
     for (name, target) in [
         ("fd", "/proc/self/fd"),
@@ -113,7 +127,30 @@ fn show(root: &Path, path: &Path) -> Step<()> {
         write(&there, b"")?;
     }
     bind(path, &there)?;
-    sys::seal_mount(&there).map_err(|error| format!("mount_setattr {}: {error}", path.display()))
+    seal(&there, false)
+}
+
+fn seal(there: &Path, is_device: bool) -> Step<()> {
+    sys::seal_mount(there, is_device).map_err(|error| format!("mount_setattr {}: {error}", there.display()))
+}
+
+/// Whether a path is one of some folders, or in one.
+fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|it| path.starts_with(it))
+}
+
+/// What of a folder may be shown if some folders in it are hidden: itself, or what is beside those.
+pub(super) fn beside(folder: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
+    if is_below(folder, hidden) {
+        return Vec::new();
+    }
+    if !hidden.iter().any(|it| it.starts_with(folder)) {
+        return vec![folder.to_owned()];
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    // A link is shown with what it leads to, if that is.
+    let own = entries.filter(|it| it.file_type().is_ok_and(|kind| !kind.is_symlink()));
+    own.flat_map(|it| beside(&it.path(), hidden)).collect()
 }
 
 fn bind(from: &Path, to: &Path) -> Step<()> {
@@ -135,4 +172,31 @@ fn write(file: &Path, bytes: &[u8]) -> Step<()> {
         make(folder)?;
     }
     fs::write(file, bytes).map_err(|error| format!("writing {}: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::beside;
+
+    #[test]
+    fn shows_what_is_beside_the_hidden() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for name in ["lib", "src/app/cases", "src/other"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        std::fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink(path("src/app"), path("link")).unwrap();
+        let shown = |hidden: &[PathBuf]| {
+            let mut shown = beside(root.path(), hidden);
+            shown.sort();
+            shown
+        };
+        assert_eq!(shown(&[]), [root.path()]);
+        assert_eq!(shown(&[PathBuf::from("/elsewhere")]), [root.path()]);
+        assert_eq!(shown(&[path("src/app")]), [path("file"), path("lib"), path("src/other")]);
+        assert!(shown(&[root.path().to_owned()]).is_empty());
+    }
 }

@@ -78,11 +78,12 @@ pub(crate) fn mount(source: &Path, target: &Path, kind: &str, flags: c_ulong, op
     .map(drop)
 }
 
-/// Makes a mount, and all below it, read-only and without devices and set-user-id programs.
-pub(crate) fn seal_mount(target: &Path) -> Result<()> {
+/// Makes a mount, and all below it, read-only and without set-user-id programs, and without devices unless it is one.
+pub(crate) fn seal_mount(target: &Path, is_device: bool) -> Result<()> {
     const AT_RECURSIVE: c_int = 0x8000;
+    let devices = if is_device { 0 } else { libc::MOUNT_ATTR_NODEV };
     let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
+        attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | devices,
         attr_clr: 0,
         propagation: 0,
         userns_fd: 0,
@@ -174,6 +175,8 @@ pub(crate) fn user() -> (u32, u32) {
 }
 
 /// Becomes another user and group for good, with no other groups. Needs to be root.
+///
+/// The process is not dumpable then, so not even this user may look into it, or it into its own `/proc/self`.
 pub(crate) fn become_user(id: u32) -> Result<()> {
     // SAFETY: an empty list needs no pointer.
     checked(unsafe { libc::setgroups(0, std::ptr::null()) })?;
@@ -185,8 +188,8 @@ pub(crate) fn become_user(id: u32) -> Result<()> {
     if unsafe { libc::setuid(0) } == 0 {
         return Err(Error::other("root can be had back"));
     }
-    // A change of user takes this away, and /proc/self with it.
-    set_dumpable(true)
+    // Whatever the machine is set to do after a change of user.
+    set_dumpable(false)
 }
 
 /// A session of its own: no terminal, no group shared with the harness.
@@ -195,8 +198,13 @@ pub(crate) fn new_session() -> Result<()> {
     checked(unsafe { libc::setsid() }).map(drop)
 }
 
+/// Sets a resource limit, or leaves one that is lower already: only root could raise it.
 pub(crate) fn set_limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> Result<()> {
-    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a structure to be filled in.
+    checked(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
+    limit.rlim_max = limit.rlim_max.min(hard);
+    limit.rlim_cur = limit.rlim_max.min(soft);
     // SAFETY: a structure that lives to the end of the call.
     checked(unsafe { libc::setrlimit(resource, &raw const limit) }).map(drop)
 }

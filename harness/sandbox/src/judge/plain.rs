@@ -211,12 +211,19 @@ impl Plain {
         }
     }
 
-    /// Text that is equal for values that are the same.
+    /// Text that is equal for values that are the same, and for no others.
     fn key(&self) -> String {
+        // Parts have their lengths before them. To quote them would double the text with each level.
+        let joined = |kind: char, keys: Vec<String>| {
+            keys.iter().fold(String::from(kind), |mut all, key| {
+                let _ = write!(all, "{}:{key}", key.len());
+                all
+            })
+        };
         match self {
             Self::Float(value) => format!("f{}", float_text(if *value == 0.0 { 0.0 } else { *value })),
-            Self::Tuple(items) => format!("t{:?}", items.iter().map(Self::key).collect::<Vec<_>>()),
-            Self::FrozenSet(items) => format!("F{:?}", sorted(items)),
+            Self::Tuple(items) => joined('t', items.iter().map(Self::key).collect()),
+            Self::FrozenSet(items) => joined('F', sorted(items)),
             other => other.encode().to_string(),
         }
     }

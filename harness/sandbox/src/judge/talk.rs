@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -120,6 +120,7 @@ impl Line {
             }
             self.channel.set_read_timeout(Some(left)).map_err(|_| Silence::Over)?;
             match self.channel.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => return Err(Silence::Over),
                 Ok(count) => self.read.extend_from_slice(&buffer[..count]),
             }
@@ -150,6 +151,8 @@ pub(super) struct Subject {
     line: Line,
     random: RandomState,
     calls: u64,
+    source: String,
+    limits: Limits,
 }
 
 /// What a call came to: a value, or what was raised.
@@ -166,7 +169,8 @@ impl Subject {
         let mut line = Line::start(sandbox, &prepared)?;
         match line.hear() {
             Ok(message) if message.get("load").and_then(Value::as_str) == Some("ok") => {
-                Ok(Ok(Self { line, random: RandomState::new(), calls: 0 }))
+                let (source, limits) = (source.to_owned(), limits.clone());
+                Ok(Ok(Self { line, random: RandomState::new(), calls: 0, source, limits }))
             }
             Ok(message) => {
                 let raised = message.get("load").and_then(Value::as_object).and_then(Raised::read);
@@ -178,6 +182,11 @@ impl Subject {
             }
             Err(silence) => Ok(Err(format!("the code does not load: it {}", line.why(silence)?))),
         }
+    }
+
+    /// Ends this process and starts the candidate in a new one, which knows of no call.
+    fn start_anew(&mut self, sandbox: &Sandbox) -> Result<Result<(), String>, NotRun> {
+        Ok(Self::start(sandbox, &self.source, &self.limits)?.map(|new| *self = new))
     }
 
     /// Calls a function with plain data.
@@ -268,6 +277,8 @@ enum Side {
     Tests(Silence),
     Candidate(Silence),
     Reference(Silence),
+    /// Nobody's: the sandbox could not start one anew.
+    Sandbox(NotRun),
 }
 
 impl Tests<'_> {
@@ -287,9 +298,11 @@ impl Tests<'_> {
             ("written.py", self.code.tests.as_str()),
         ];
         let mut tests = Line::start(self.sandbox, &python(self.sandbox, &limits, files)?)?;
+        // The reference waits for both. That it ran out of time would say nothing of the candidate.
+        let limits = Limits { wall: self.limits.wall * 3, cpu: self.limits.cpu * 2, ..self.limits.clone() };
         let mut reference = match &self.code.reference {
             None => None,
-            Some(source) => match Subject::start(self.sandbox, source, self.limits)? {
+            Some(source) => match Subject::start(self.sandbox, source, &limits)? {
                 Ok(subject) => Some(subject),
                 Err(reason) => return Ok(Told::Broken(format!("the reference: {reason}"))),
             },
@@ -299,6 +312,7 @@ impl Tests<'_> {
             Ok(told) => told,
             Err(Side::Candidate(silence)) => Told::Failed(format!("a call {}", self.subject.why(silence)?)),
             Err(Side::Tests(silence)) => Told::Failed(format!("the tests {}", tests.why(silence)?)),
+            Err(Side::Sandbox(refusal)) => return Err(refusal),
             Err(Side::Reference(silence)) => match reference {
                 Some(reference) => Told::Broken(format!("the reference {}", reference.why(silence)?)),
                 None => Told::Broken("there is no reference".to_owned()),
@@ -325,13 +339,29 @@ impl Tests<'_> {
                 _ => &mut self.subject,
             };
             let side = if is_reference { Side::Reference } else { Side::Candidate };
+            if message.get("fresh").and_then(Value::as_bool) == Some(true)
+                && let Err(reason) = subject.start_anew(self.sandbox).map_err(Side::Sandbox)?
+            {
+                return Ok(if is_reference {
+                    Told::Broken(format!("the reference: {reason}"))
+                } else {
+                    Told::Failed(reason)
+                });
+            }
+            // Tests that a model wrote may ask for anything; what is beside the tested functions tells
+            // implementations apart that do the same.
+            let function = text("call");
+            if !self.code.entries.iter().any(|it| it == function) {
+                let what = format!("called `{}`, which is not tested", cut(function, 60));
+                return Err(Side::Tests(Silence::Nonsense(what)));
+            }
             let (Some(arguments), Some(named)) =
                 (message.get("a").filter(|it| it.is_array()), message.get("k").filter(|it| it.is_object()))
             else {
                 return Err(Side::Tests(Silence::Nonsense("call in a way that is none".to_owned())));
             };
             let before = subject.line.session.cpu_time();
-            let nonce = subject.ask(text("call"), arguments, named).map_err(side)?;
+            let nonce = subject.ask(function, arguments, named).map_err(side)?;
             let answer = loop {
                 let message = subject.answer(&nonce).map_err(side)?;
                 let Some(function) = message.get("ask") else { break message };

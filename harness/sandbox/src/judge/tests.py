@@ -1,6 +1,6 @@
 # Runs tests written as code, in a sandbox of its own. The candidate is in another: here its functions are proxies
 # that send plain data out and get plain data back.
-import builtins, copy, json, os, sys, types
+import builtins, copy, json, math, os, sys, types
 
 with open("wire.py", encoding="utf-8") as file:
     # The same encoding as on the other side, without its `main`.
@@ -51,13 +51,16 @@ class Proxy:
     """A function in another process. `cpu` is the CPU time of the last call in seconds, measured outside."""
 
     def __init__(self, name, to="candidate"):
-        self.__name__, self._to, self.cpu = name, to, None
+        self.__name__, self._to, self.cpu, self._fresh = name, to, None, False
 
     def __call__(self, *arguments, **named):
         global calls
         calls += self._to == "candidate"
         given.clear()
         message = {"call": self.__name__, "to": self._to, "a": [passed(it) for it in arguments]}
+        if self._fresh:
+            # In a process that has not been called before.
+            message["fresh"], self._fresh = True, False
         send({**message, "k": {name: passed(it) for name, it in named.items()}})
         while True:
             answer = json.loads(lines.readline())
@@ -94,14 +97,40 @@ def error_of(names, message):
     return Exception(message)
 
 
-def slowdown(*arguments, rounds=3):
-    """How many times the CPU time of the reference the candidate needs: the least of several rounds of each."""
+class Unmeasured(Exception):
+    """This machine cannot tell: nothing is said of the candidate."""
+
+
+def alike(one, other):
+    """Whether two results are the same, of the same types, sums of floats in another order aside."""
+    if type(one) is not type(other):
+        return False
+    if type(one) is float:
+        return one == other or one != one and other != other or math.isclose(one, other, rel_tol=1e-9)
+    if type(one) in (list, tuple):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if type(one) is dict:
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    return one == other
+
+
+def slowdown(*arguments, rounds=3, same=alike):
+    """How many times the CPU time of the reference the candidate needs for the same result.
+
+    The least of several rounds of each counts. Each call has a process of its own: nothing is left of another that
+    would save the work. `same` compares the results, where more than one is right.
+    """
     least = {}
-    for function in [candidate, reference] * rounds:
-        function(*copy.deepcopy(arguments))
-        if function.cpu is None:
-            raise RuntimeError("CPU time cannot be read on this machine")
-        least[function] = min(function.cpu, least.get(function, function.cpu))
+    for _ in range(rounds):
+        results = []
+        for function in (candidate, reference):
+            function._fresh = True
+            results.append(function(*copy.deepcopy(arguments)))
+            # A candidate that ends right after its answer has no CPU time to be read.
+            if function.cpu is None and function is reference:
+                raise Unmeasured("CPU time cannot be read on this machine")
+            least[function] = min(math.inf if function.cpu is None else function.cpu, least.get(function, math.inf))
+        assert same(*results), "it is not the result of the reference"
     return least[candidate] / max(least[reference], 0.001)
 
 
@@ -152,6 +181,8 @@ def run():
             if name.startswith("test") and name not in proxies and isinstance(function, types.FunctionType):
                 function()
         units(space)
+    except Unmeasured as error:
+        return {"end": "broken", "why": str(error)}
     except (AssertionError, Failed) as error:
         return {"end": "failed", "why": f"an assertion fails: {error}"[:300].rstrip(": ")}
     except BaseException as error:

@@ -1,15 +1,15 @@
 //! Databases for hostile SQL: in memory, watched, and gone after a grading.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 
-use regex::Regex;
 use rusqlite::fallible_iterator::FallibleIterator as _;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
-use rusqlite::types::Value;
-use rusqlite::{Batch, Connection, ErrorCode, Statement};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Batch, Connection, ErrorCode, Statement, params_from_iter};
 
 use super::super::cut;
 
@@ -186,6 +186,7 @@ impl Database {
         ] {
             connection.set_limit(limit, most)?;
         }
+        without_clock(&connection)?;
         let steps = Arc::clone(&budget.steps);
         let count =
             move || steps.fetch_add(u64::from(COUNTED), Ordering::Relaxed) + u64::from(COUNTED) > STEPS;
@@ -268,16 +269,61 @@ fn rows(statement: &mut Statement<'_>, most: usize) -> Result<Table, Failed> {
     Ok(table)
 }
 
-static NOW: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r#"(?i)['"]\s*now\b"#,
-        r"|\b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*\)",
-        r"|\bstrftime\s*\(\s*'[^']*'\s*\)",
-    ))
-    .expect("the pattern is sound")
-});
+/// SQLite's functions of dates, and which of their arguments, from 0, are times.
+const DATES: [(&str, &[usize]); 7] = [
+    ("date", &[0]),
+    ("time", &[0]),
+    ("datetime", &[0]),
+    ("julianday", &[0]),
+    ("unixepoch", &[0]),
+    ("strftime", &[1]),
+    ("timediff", &[0, 1]),
+];
 
-/// Whether SQL asks for the current time by SQLite's functions of dates.
-pub(super) fn tells_the_time(sql: &str) -> bool {
-    NOW.is_match(sql)
+thread_local! {
+    /// Where SQLite's own functions of dates are, once others stand in their place.
+    static PLAIN: Option<Connection> = Connection::open_in_memory().ok();
+}
+
+/// Puts functions in the place of SQLite's that do the same, but know neither the current time nor the time zone of
+/// this machine. What asks for them is an argument like any other, which may have been put together.
+fn without_clock(connection: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    for (name, times) in DATES {
+        connection.create_scalar_function(name, -1, flags, move |call| {
+            let refused = |why: &str| rusqlite::Error::UserFunctionError(why.into());
+            let mut arguments = Vec::new();
+            for place in 0..call.len() {
+                let value = call.get_raw(place);
+                let text = match value {
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+                    ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => &[],
+                };
+                // As C sees it.
+                let text = text.split(|it| *it == 0).next().unwrap_or_default();
+                let is = |words: &[&str]| words.iter().any(|it| text.eq_ignore_ascii_case(it.as_bytes()));
+                let is_now: &[&str] =
+                    if times.contains(&place) { &["now", "subsec", "subsecond"] } else { &["now"] };
+                if is(is_now) {
+                    return Err(refused("it asks for the current time"));
+                }
+                if is(&["localtime", "utc"]) {
+                    return Err(refused("it asks for the time zone of this machine"));
+                }
+                arguments.push(Value::try_from(value)?);
+            }
+            // Without a time they take the current one; `strftime` without a format gives nothing.
+            if arguments.len() <= times[0] && (name != "strftime" || arguments.len() == 1) {
+                return Err(refused("it asks for the current time"));
+            }
+            let places = vec!["?"; arguments.len()].join(", ");
+            PLAIN.with(|plain| {
+                let plain = plain.as_ref().ok_or_else(|| refused("out of memory"))?;
+                let mut statement = plain.prepare_cached(&format!("SELECT {name}({places})"))?;
+                statement.query_row(params_from_iter(arguments), |row| row.get::<_, Value>(0))
+            })
+        })?;
+    }
+    Ok(())
 }
