@@ -326,7 +326,11 @@ fn shown_values(row: &[Value]) -> String {
 
 impl Grader for Sql {
     fn grade(&self, evidence: &Evidence<'_>) -> Result<Finding, String> {
-        let Some(sql) = extract(evidence.text) else {
+        let several = match &self.task {
+            Task::Rows { after, .. } => after.is_some(),
+            Task::Creates { .. } => true,
+        };
+        let Some(sql) = extract(evidence.text, several) else {
             return Ok(Finding::wrong("no SQL found"));
         };
         let answer = Some(cut(sql, 200).into_owned());
