@@ -332,7 +332,9 @@ impl Examiner for Contained {
     fn examine(&self, inquiry: &Inquiry) -> Result<Found, Unanswered> {
         match inquiry {
             Inquiry::Run(question) => Self::run(question).map(Found::Run),
-            Inquiry::Ask { .. } | Inquiry::Read { .. } => super::Nowhere.examine(inquiry),
+            Inquiry::Ask { .. } | Inquiry::Weigh { .. } | Inquiry::Read { .. } => {
+                super::Nowhere.examine(inquiry)
+            }
         }
     }
 }
