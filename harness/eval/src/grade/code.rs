@@ -298,6 +298,17 @@ impl Grader for Code {
         })
     }
 
+    fn reference(&self) -> Option<String> {
+        match &self.task {
+            Task::Tests(tests) => tests.reference.clone().filter(|_| !self.completes),
+            Task::Calls { .. } | Task::Prints(_) | Task::Mutants { .. } => None,
+        }
+    }
+
+    fn runs_answer(&self) -> bool {
+        true
+    }
+
     fn inquiries(&self, text: &str) -> Vec<Inquiry> {
         let candidate = self.program(text).map(|source| Candidate {
             language: self.language,
