@@ -17,6 +17,7 @@ use eval::availability;
 use eval::bless::Blessing;
 use eval::dataset::Selection;
 use eval::diagnostic::Mistake;
+use eval::grade::Contained;
 use eval::lock::Lock;
 use eval::model::{Model, Models};
 use eval::report;
@@ -60,7 +61,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Check the cases: targets that stand in their prompts, draws that cannot be made, what is missing
+    /// Check the cases: targets that stand in their prompts, draws that cannot be made, references that their own
+    /// graders find wrong, what is missing
     Lint,
     /// Check everything that CI checks
     Ci,
@@ -115,6 +117,7 @@ struct Bless {
 }
 
 fn main() -> ExitCode {
+    sandbox::child();
     let result = match Arguments::parse().command {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Quickstart(arguments) => quickstart::run(&arguments),
@@ -320,18 +323,26 @@ fn lint() -> anyhow::Result<ExitCode> {
         &Selection { seed: settings.seed, ..Selection::default() },
     );
     let lints = eval::lint::lint(&loaded);
+    let references = eval::lint::references(&loaded.suites, &Contained);
     for note in &lints.notes {
         eprintln!("note: {note}");
     }
-    for wrong in &lints.wrong {
+    for (reason, count) in &references.skipped {
+        eprintln!("note: {count} references could not be judged: {reason}");
+    }
+    let wrong: Vec<_> = lints.wrong.iter().chain(&references.wrong).collect();
+    for wrong in &wrong {
         eprintln!("{}\n{:?}", wrong.name, miette::Report::new(wrong.mistake.clone()));
     }
-    if lints.wrong.is_empty() {
+    if wrong.is_empty() {
         let variants: usize = loaded.suites.iter().flat_map(|it| &it.cases).map(|it| it.variants.len()).sum();
-        println!("{variants} variants of cases in {} suites: nothing is wrong", loaded.suites.len());
+        let (suites, sound) = (loaded.suites.len(), references.sound);
+        println!(
+            "{variants} variants of cases in {suites} suites, {sound} references judged: nothing is wrong"
+        );
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("error: {} mistakes", lints.wrong.len());
+    eprintln!("error: {} mistakes", wrong.len());
     Ok(ExitCode::FAILURE)
 }
 

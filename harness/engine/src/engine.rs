@@ -443,8 +443,8 @@ impl Backend for Engine {
         &self.numerics
     }
 
-    /// A model without a chat template reads the contents of the messages, joined by a blank line, whoever
-    /// speaks: one message is read as it is.
+    /// A model without a chat template reads the contents of the messages, as [`plain`] lays them out: one message is
+    /// read as it is.
     ///
     /// A text that nobody speaks is read as it is by every model.
     ///
@@ -452,8 +452,7 @@ impl Backend for Engine {
     fn prompt(&self, messages: &[Message]) -> Result<Prompt, BackendError> {
         let alone = matches!(messages, [Message { role: Role::Text, .. }]);
         let Some(template) = self.template.as_ref().filter(|_| !alone) else {
-            let contents: Vec<_> = messages.iter().map(|it| it.content.as_str()).collect();
-            let text = contents.join("\n\n");
+            let text = plain(messages);
             let tokens = self.encode(&text)?;
             return Ok(Prompt { text, tokens, template: None });
         };
@@ -473,6 +472,23 @@ impl Backend for Engine {
             Request::Read(it) => self.read(it),
         }
     }
+}
+
+/// A conversation as plain text: an answer in the line below its question, anything else after a blank line.
+///
+/// So worked examples show that an answer ends with a blank line, and not that it begins with one.
+fn plain(messages: &[Message]) -> String {
+    let mut text = String::new();
+    for (at, message) in messages.iter().enumerate() {
+        let answers = message.role == Role::Assistant && at > 0 && messages[at - 1].role == Role::User;
+        text.push_str(match at {
+            0 => "",
+            _ if answers => "\n",
+            _ => "\n\n",
+        });
+        text.push_str(&message.content);
+    }
+    text
 }
 
 /// The next part of an answer.

@@ -16,7 +16,7 @@ use serde::de::IgnoredAny;
 use crate::backend::{Message, Role, Sampling};
 use crate::dataset;
 use crate::diagnostic::{Mistake, SourceFile};
-use crate::grade::Rubric;
+use crate::grade::{Rubric, Text};
 use crate::model::{Models, is_name};
 use crate::weights::sha256_of_text;
 use crate::yaml::{self, Malformed, Node, Span, Spanned};
@@ -127,6 +127,8 @@ pub struct Variant {
     pub messages: Vec<Message>,
     /// How an answer is judged.
     pub rubric: Rubric,
+    /// An answer that is right, for the lints to have judged: the case's own, else its grader's. No prompt holds it.
+    pub reference: Option<String>,
 }
 
 impl Variant {
@@ -298,6 +300,8 @@ struct WrittenCase {
     cluster: Option<String>,
     /// Which misunderstanding the case catches.
     why: Option<String>,
+    /// An answer that is right: `cargo xtask lint` has the case's own graders judge it. No model sees it.
+    reference: Option<Spanned<Text>>,
     /// What `cargo xtask lint` does not object to.
     lint: Option<Lint>,
 }
@@ -424,6 +428,11 @@ fn read_case(
     let target_in_prompt = allowed.and_then(|it| it.target_in_prompt.clone());
     let variants = variants::expand(entry, &written, defaults, origin, mistakes);
     check_asked(&variants, known, entry, mistakes);
+    if let Some(reference) = &written.reference
+        && variants.iter().any(|it| !it.rubric.reads_answer())
+    {
+        mistakes.push(mistake("no answer is asked for, so none can be the reference", reference.span));
+    }
     if mistakes.len() > before {
         return None;
     }

@@ -1,9 +1,12 @@
 //! Lints: what cases must be beyond being read, so that their scores mean something.
 
+mod references;
+
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::case::{Case, Loaded, Suite, WrongCase};
+pub use self::references::{Looked, References, look, references};
+use crate::case::{Case, Loaded, Suite, Variant, WrongCase};
 use crate::diagnostic::{Mistake, SourceFile};
 use crate::yaml::Malformed;
 
@@ -32,7 +35,9 @@ pub struct Lints {
 /// - a prompt that holds its own target, in the sense of each grader, unless the case says why it may: worked examples
 ///   are not looked at, nor are the seeds' chances, as a draw that does so is drawn again;
 /// - two variants, of whatever cases, that ask the same;
-/// - a case without `why`, and one without exactly one of [`DIFFICULTIES`] among its tags.
+/// - a case without `why`, and one without exactly one of [`DIFFICULTIES`] among its tags;
+/// - a case whose answer is run, but that has no reference: nobody sees whether any answer passes. Whether references do,
+///   [`references`] finds out.
 ///
 /// Of a suite with a `dataset`, only what cannot be read is wrong: its questions are published as they are.
 ///
@@ -46,9 +51,7 @@ pub fn lint(loaded: &Loaded) -> Lints {
         for case in &suite.cases {
             described(case, &mut found);
             for variant in &case.variants {
-                let label =
-                    if variant.label.is_empty() { String::new() } else { format!("[{}]", variant.label) };
-                let name = format!("{}/{}{label}", suite.name, case.id);
+                let name = shown(suite, case, variant);
                 if case.target_in_prompt.is_none()
                     && let Some(target) = variant.leak()
                 {
@@ -83,6 +86,16 @@ fn described<'a>(case: &'a Case, found: &mut Vec<Found<'a>>) {
         let help = "tag it with one of `easy`, `medium` and `hard`";
         found.push((case, format!("`{}` has {grades} tags for its difficulty", case.id), Some(help)));
     }
+    if case.variants.iter().any(|it| it.rubric.runs_answer() && it.reference.is_none()) {
+        let help = "give a `reference`: an answer that is right, for the case's own graders to judge";
+        found.push((case, format!("`{}` has no reference, and its answers are run", case.id), Some(help)));
+    }
+}
+
+/// A variant's name: a trial's without the model.
+fn shown(suite: &Suite, case: &Case, variant: &Variant) -> String {
+    let label = if variant.label.is_empty() { String::new() } else { format!("[{}]", variant.label) };
+    format!("{}/{}{label}", suite.name, case.id)
 }
 
 fn told(suite: &Suite, found: &[Found<'_>], wrong: &mut Vec<WrongCase>) {

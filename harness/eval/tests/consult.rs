@@ -79,7 +79,7 @@ fn run(cases: &str, resume: bool, folder: &Path) -> (Vec<TrialRow>, Vec<Told>, V
     write("small.yaml", "version: 1\notherwise: 'It is held too long.'\ndelay_ms: 2\n");
     write(
         "big.yaml",
-        "version: 1\nanswers:\n  - { when: held too long, say: \"It names the cause.\\nVERDICT: 5\" }\n  - { when: It is slow, \
+        "version: 1\nanswers:\n  - { when: Weigh it, say: 'VERDICT: 4' }\n  - { when: held too long, say: \"It names the cause.\\nVERDICT: 5\" }\n  - { when: It is slow, \
          say: 'VERDICT: 1' }\notherwise: 'It is held too long.'\n",
     );
     write("cases/sums/small.yaml", &format!("version: 1\ncases:\n{cases}"));
@@ -163,6 +163,20 @@ fn a_judge_is_opened_once() {
         grade.reason.contains("big says 5 of 1 to 5; on 2 labelled answers α = 1.00, κ = 1.00"),
         "{grade:?}"
     );
+}
+
+#[test]
+fn a_judge_weighs_replies() {
+    let folder = tempfile::tempdir().unwrap();
+    let judged = JUDGED.replace("rubric: 5 names the cause.", "by: likelihood, rubric: Weigh it.");
+    let cases =
+        format!("  - {{ id: a, prompt: Why?, models: [small], threshold: 0.7, grade: {{ {judged} }} }}\n");
+    let (rows, told, log) = run(&cases, false, folder.path());
+    assert_eq!(told, [Told::Passed]);
+    let Outcome::Scored(grade) = &rows[0].outcome else { panic!("{:?}", rows[0]) };
+    assert!(grade.reason.contains("big says 4 of 1 to 5; on 2 labelled answers"), "{grade:?}");
+    assert!(rows[0].found.iter().all(|it| matches!(it, Found::Weighed(all) if all.len() == 5)), "{rows:?}");
+    assert_eq!(count(&log, "big judges"), 0, "it writes nothing: {log:?}");
 }
 
 /// Only a grader asks it.

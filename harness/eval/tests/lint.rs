@@ -92,3 +92,58 @@ fn what_is_missing_is_told() {
     let twice = found(&format!("{sound}{}", sound.replace("id: it", "id: other")));
     assert_eq!(twice, ["maths/sums/other: `maths/sums/other` asks the same as `maths/sums/it`"]);
 }
+
+#[test]
+fn answers_that_are_run_need_a_reference() {
+    let code = "{ code: { language: python, calls: ['add(2, 3) == 5'] } }";
+    let bare = case_of("Add.", code, "");
+    assert_eq!(found(&bare), ["maths/sums/it: `it` has no reference, and its answers are run"]);
+    let given = case_of("Add.", code, "    reference: 'def add(a, b): return a + b'\n");
+    assert_eq!(found(&given), Vec::<String>::new());
+    assert_eq!(found(&case_of("One?", "{ sql: { rows: [[1]] } }", "")).len(), 1);
+    assert_eq!(found(&case_of("One?", "{ sql: { query: SELECT 1 } }", "")), Vec::<String>::new());
+}
+
+/// Neither a prompt nor a golden knows of it.
+#[test]
+fn references_change_nothing_that_is_asked() {
+    let models = Models::load(&root("models.yaml")).unwrap();
+    let read = |more: &str| {
+        let grade = "{ number: \"{{ n + 25 }}\" }\n    matrix: { n: [17, 18] }";
+        let text = format!("version: 1\ncases:\n{}", case_of("What is {{ n }} + 25?", grade, more));
+        let (suite, wrong) = case::read(
+            "maths/sums",
+            Path::new("sums.yaml"),
+            &SourceFile::new("sums.yaml", text.as_str()),
+            &models,
+        );
+        assert!(wrong.is_empty(), "{wrong:?}");
+        suite.unwrap().cases.remove(0)
+    };
+    let (without, with) = (read(""), read("    reference: It is {{ n + 25 }}.\n"));
+    for (a, b) in without.variants.iter().zip(&with.variants) {
+        assert_eq!((a.reference.as_ref(), &a.messages), (None, &b.messages));
+        assert_eq!(without.digest(a, &without.drawn[0]), with.digest(b, &with.drawn[0]));
+    }
+    let references: Vec<_> = with.variants.iter().filter_map(|it| it.reference.as_deref()).collect();
+    assert_eq!(references, ["It is 42.", "It is 43."]);
+}
+
+#[rstest]
+#[case(
+    "{ choice: { answer: A, options: { A: left, B: right }, by: likelihood } }",
+    "left",
+    "no answer is asked for"
+)]
+#[case("{ perplexity: { at_most: 20 } }", "a cat", "no answer is asked for")]
+#[case("{ number: 42 }", "' '", "this text is empty")]
+#[case(
+    "{ number: \"{{ n }}\" }\n    matrix: { n: [42] }",
+    "\"{{ m }}\"",
+    "the matrix defines no variable `m`"
+)]
+#[case("{ number: 42 }", "[42]", "text or a number")]
+fn references_that_are_none(#[case] grade: &str, #[case] reference: &str, #[case] wanted: &str) {
+    let told = found(&case_of("What is it?", grade, &format!("    reference: {reference}\n")));
+    assert!(told.len() == 1 && told[0].contains(wanted), "{told:?}");
+}

@@ -209,6 +209,21 @@ fn only_the_template_writes_control_tokens(#[case] content: &str, #[case] ids: &
     assert_eq!(prompt.template.unwrap().len(), 64);
 }
 
+/// A model that goes on with a plain text would answer with a blank line if its examples did, and so end at once where
+/// answers end with one.
+#[test]
+fn an_answer_stands_right_below_its_question() {
+    let turn = |role, content: &str| Message { role, content: content.to_owned() };
+    let messages = [
+        turn(Role::System, "Be brief."),
+        turn(Role::User, "1 + 1?"),
+        turn(Role::Assistant, "2"),
+        turn(Role::User, "2 + 2?"),
+    ];
+    let plain = model("llama-3").open().prompt(&messages).unwrap();
+    assert_eq!(plain.text, "Be brief.\n\n1 + 1?\n2\n\n2 + 2?");
+}
+
 #[test]
 fn the_beginning_token_comes_once() {
     let file = model("llama-3").flag("tokenizer.ggml.add_bos_token", true);

@@ -34,8 +34,12 @@ pub(super) fn expand(
     if matrix.is_none() && generate.is_none() {
         let messages =
             turns.iter().map(|(role, text)| Message { role: *role, content: trimmed(&text.value) }).collect();
+        let reference = written.reference.as_ref().map(|it| it.value.0.clone());
         return match Rubric::read(grade) {
-            Ok(rubric) => vec![Variant { label: String::new(), seed: None, examples, messages, rubric }],
+            Ok(rubric) => {
+                let reference = reference.or_else(|| rubric.reference());
+                vec![Variant { label: String::new(), seed: None, examples, messages, rubric, reference }]
+            }
             Err(wrong) => {
                 mistakes.extend(wrong);
                 Vec::new()
@@ -82,7 +86,9 @@ pub(super) fn expand(
     };
     let turns: Vec<(Role, Option<Template>, Span)> =
         turns.iter().map(|(role, text)| (*role, compile(&text.value, text.span), text.span)).collect();
-    let templates = Templates { turns, grade: Templated::new(grade, &mut compile), examples };
+    let reference = written.reference.as_ref();
+    let reference = reference.and_then(|it| Some((compile(&it.value.0, it.span)?, it.span)));
+    let templates = Templates { turns, grade: Templated::new(grade, &mut compile), examples, reference };
     mistakes.extend(defined.iter().filter(|(name, _)| !used.contains(&**name)).map(|(name, span)| {
         let what = if outer.contains(name) { "matrix variable" } else { "variable" };
         let help = Some(format!("write `{{{{ {name} }}}}` where its value belongs"));
@@ -133,6 +139,7 @@ pub(super) struct Templates {
     turns: Vec<(Role, Option<Template>, Span)>,
     grade: Templated,
     examples: usize,
+    reference: Option<(Template, Span)>,
 }
 
 impl Templates {
@@ -157,7 +164,12 @@ impl Templates {
         }
         let grade = self.grade.render(values, &render).map_err(|it| vec![it])?;
         let rubric = Rubric::read(&grade)?;
-        Ok(Variant { label: label.to_owned(), seed: None, examples: self.examples, messages, rubric })
+        let reference = match &self.reference {
+            Some((template, span)) => Some(render(template, *span).map_err(|it| vec![it])?),
+            None => rubric.reference(),
+        };
+        let label = label.to_owned();
+        Ok(Variant { label, seed: None, examples: self.examples, messages, rubric, reference })
     }
 }
 
@@ -202,6 +214,9 @@ fn turns(
     }
     for (_, text) in turns.iter().filter(|(_, text)| text.value.trim().is_empty()) {
         mistakes.push(mistake("this text is empty", text.span));
+    }
+    if let Some(reference) = written.reference.as_ref().filter(|it| it.value.0.trim().is_empty()) {
+        mistakes.push(mistake("this text is empty", reference.span));
     }
     turns
 }

@@ -159,6 +159,8 @@ pub(crate) fn read(
                 examples: 0,
                 messages: item.messages,
                 rubric: item.rubric,
+                // What was published is as it is.
+                reference: None,
             }],
         });
     }

@@ -298,6 +298,17 @@ impl Grader for Code {
         })
     }
 
+    fn reference(&self) -> Option<String> {
+        match &self.task {
+            Task::Tests(tests) => tests.reference.clone().filter(|_| !self.completes),
+            Task::Calls { .. } | Task::Prints(_) | Task::Mutants { .. } => None,
+        }
+    }
+
+    fn runs_answer(&self) -> bool {
+        true
+    }
+
     fn inquiries(&self, text: &str) -> Vec<Inquiry> {
         let candidate = self.program(text).map(|source| Candidate {
             language: self.language,
@@ -332,7 +343,9 @@ impl Examiner for Contained {
     fn examine(&self, inquiry: &Inquiry) -> Result<Found, Unanswered> {
         match inquiry {
             Inquiry::Run(question) => Self::run(question).map(Found::Run),
-            Inquiry::Ask { .. } | Inquiry::Read { .. } => super::Nowhere.examine(inquiry),
+            Inquiry::Ask { .. } | Inquiry::Weigh { .. } | Inquiry::Read { .. } => {
+                super::Nowhere.examine(inquiry)
+            }
         }
     }
 }

@@ -22,6 +22,15 @@ pub enum Inquiry {
         /// The most tokens that it may say.
         max_tokens: u32,
     },
+    /// How likely another model finds each of several replies to messages.
+    Weigh {
+        /// Its name in `models.yaml`.
+        model: String,
+        /// The conversation so far.
+        messages: Vec<Message>,
+        /// The replies.
+        replies: Vec<String>,
+    },
     /// How likely another model finds a text, read alone from its beginning.
     Read {
         /// Its name in `models.yaml`.
@@ -37,7 +46,7 @@ impl Inquiry {
     /// The other model that is asked, by its name in `models.yaml`; `None` where none is.
     pub fn model(&self) -> Option<&str> {
         match self {
-            Self::Ask { model, .. } | Self::Read { model, .. } => Some(model),
+            Self::Ask { model, .. } | Self::Weigh { model, .. } | Self::Read { model, .. } => Some(model),
             Self::Run(_) => None,
         }
     }
@@ -57,6 +66,8 @@ pub struct Question {
 pub enum Found {
     /// What the other model said: the answer to [`Inquiry::Ask`].
     Said(String),
+    /// How likely it finds each reply, in order: the answer to [`Inquiry::Weigh`].
+    Weighed(Vec<Likelihood>),
     /// How likely it finds the text: the answer to [`Inquiry::Read`].
     Read(Likelihood),
     /// What a program did.

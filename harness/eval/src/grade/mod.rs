@@ -146,6 +146,16 @@ trait Grader: fmt::Debug + Send + Sync {
         self.targets().into_iter().find(|it| leak::gives_away(prompt, it))
     }
 
+    /// An answer that the case itself holds to be right, as one that is compared with, if this grader has it.
+    fn reference(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether the answer is run: then a reader does not see whether it can be right.
+    fn runs_answer(&self) -> bool {
+        false
+    }
+
     /// The texts to be scored, for a grader that goes by likelihood.
     fn continuations(&self) -> Option<Vec<String>> {
         None
@@ -285,6 +295,25 @@ impl Rubric {
     /// [`Evidence::text`] is the text that was read.
     pub fn reads_prompt(&self) -> bool {
         self.graders.iter().any(|it| it.grader.reads_prompt())
+    }
+
+    /// Whether a text is asked for, and judged.
+    pub fn reads_answer(&self) -> bool {
+        !self.reads_prompt() && self.continuations().is_none()
+    }
+
+    /// Whether the answer is run.
+    pub fn runs_answer(&self) -> bool {
+        self.graders.iter().any(|it| it.grader.runs_answer())
+    }
+
+    /// An answer that the grader itself holds to be right, where it is the only one: a reference query, definitions, or
+    /// a solution to compare with.
+    pub fn reference(&self) -> Option<String> {
+        match &self.graders[..] {
+            [only] => only.grader.reference(),
+            _ => None,
+        }
     }
 
     /// The other models that graders ask, by their names in `models.yaml`; sorted.

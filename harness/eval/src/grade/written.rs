@@ -444,12 +444,25 @@ pub struct Judge {
     /// How often the judge votes; 1 unless given.
     #[serde(default)]
     pub votes: Given<Count>,
+    /// How a verdict is found: `text` unless given.
+    #[serde(default)]
+    pub by: Given<JudgedBy>,
     /// Answers with the verdicts that people gave, by which the judge is measured.
     #[schemars(length(min = 2))]
     pub labelled: Spanned<Vec<Labelled>>,
     /// How much this grader counts among the others; 1 unless given.
     #[serde(default)]
     pub weight: Given<Figure>,
+}
+
+/// How the verdict of a judge is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JudgedBy {
+    /// Read from the last line of what the judge writes.
+    Text,
+    /// The likeliest reply: for judges that are too small to keep to a form.
+    Likelihood,
 }
 
 /// An answer with the verdict that a person gave.

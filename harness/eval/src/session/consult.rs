@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::{Availability, Session, lock};
-use crate::backend::{BackendError, Generate, Request};
+use crate::backend::{BackendError, Generate, Request, Score};
 use crate::grade::{Found, Inquiry, Unanswered};
 use crate::response;
 use crate::weights::sha256_of_text;
@@ -31,15 +31,18 @@ impl Session {
                 ignore_eos: false,
                 logprobs: None,
             }),
+            Inquiry::Weigh { messages, replies, .. } => {
+                Request::Score(Score { messages: messages.clone(), continuations: replies.clone() })
+            }
             Inquiry::Read { text, .. } => Request::Read(text.clone()),
             Inquiry::Run(_) => return self.examiner.examine(inquiry),
         };
         let key = serde_json::to_string(inquiry).map_err(|error| Unanswered::Errored(error.to_string()))?;
         let answer = Arc::clone(lock(&self.consulted.answers).entry(sha256_of_text(&key)).or_default());
-        answer.get_or_init(|| self.consult(model, &request, trial)).clone()
+        answer.get_or_init(|| self.consult(model, request, trial)).clone()
     }
 
-    fn consult(&self, name: &str, request: &Request, trial: &str) -> Result<Found, Unanswered> {
+    fn consult(&self, name: &str, mut request: Request, trial: &str) -> Result<Found, Unanswered> {
         let models = &self.plan.models.models;
         let Some(position) = models.iter().position(|it| it.name == name) else {
             return Err(Unanswered::Errored(self.plan.models.unknown(name)));
@@ -56,7 +59,15 @@ impl Session {
         let opened = self.pool.judge(position, &models[position], weights, trial);
         let opened =
             opened.map_err(|failure| Unanswered::Errored(format!("`{name}`: {}", failure.message)))?;
-        let response = opened.load().and_then(|()| response::ask(&*opened.backend, request));
+        let response = opened.load().and_then(|()| {
+            if let Request::Score(score) = &mut request
+                && opened.backend.prompt(&score.messages)?.template.is_none()
+            {
+                // In plain text a reply stands in a line of its own.
+                score.continuations.iter_mut().for_each(|it| it.insert(0, '\n'));
+            }
+            response::ask(&*opened.backend, &request)
+        });
         let response = response.map_err(|error| match error {
             // What does not fit is not judged, and no fault of the answer.
             BackendError::TooLong { .. } => Unanswered::Unscored(format!("`{name}`: {error}")),
@@ -67,7 +78,8 @@ impl Session {
                 [likelihood] => Ok(Found::Read(likelihood)),
                 _ => Err(Unanswered::Errored(format!("`{name}` gave no likelihood of the text"))),
             },
-            _ => Ok(Found::Said(response.text)),
+            Request::Score(_) => Ok(Found::Weighed(response.likelihoods)),
+            Request::Generate(_) => Ok(Found::Said(response.text)),
         }
     }
 }

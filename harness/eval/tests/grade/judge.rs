@@ -1,5 +1,6 @@
 //! Judges.
 
+use eval::backend::Likelihood;
 use eval::grade::{Evidence, Found, Grade, Inquiry, Judgement};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -118,6 +119,42 @@ fn agreement_is_told() {
     assert!(grade.reason.contains("1 verdicts unread"), "{grade:?}");
 }
 
+/// The grade of an answer whose judge finds replies so likely, first to the answer, then to the labelled ones.
+fn weighed(written: &str, logprobs: &[&[f64]]) -> Result<Grade, String> {
+    let rubric = rubric(written);
+    let replies = rubric.inquiries("An answer.").into_iter().map(|it| match it {
+        Inquiry::Weigh { replies, .. } => replies.len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(replies.collect::<Vec<_>>(), logprobs.iter().map(|it| it.len()).collect::<Vec<_>>());
+    let likelihood = |it: &f64| Likelihood { logprob: *it, tokens: 3, greedy: false };
+    let found: Vec<Found> =
+        logprobs.iter().map(|it| Found::Weighed(it.iter().map(likelihood).collect())).collect();
+    match rubric.grade(&Evidence { text: "An answer.", likelihoods: &[], found: &found }) {
+        Judgement::Scored(grade) => Ok(grade),
+        Judgement::Unscored(reason) => Err(reason),
+    }
+}
+
+#[test]
+fn the_likeliest_reply_is_the_verdict() {
+    let written = SCALE.replace("  labelled", "  by: likelihood\n  labelled");
+    let (one, two, five) =
+        ([-1.0, -2.0, -3.0, -4.0, -5.0], [-2.0, -1.0, -1.0, -3.0, -9.0], [-9.0, -8.0, -7.0, -6.0, -5.0]);
+    let grade = weighed(&written, &[&two, &five, &one, &one]).unwrap();
+    assert!((grade.score - 0.25).abs() < 1e-12, "of equal ones the first: {grade:?}");
+    assert!(grade.reason.contains("big says 2 of 1 to 5; on 3 labelled answers α = 1.00"), "{grade:?}");
+    let grade = weighed(&written, &[&five, &[f64::NAN; 5], &one, &one]).unwrap();
+    assert!(grade.reason.contains("1 verdicts unread"), "{grade:?}");
+    let unscored = weighed(&written, &[&[f64::NEG_INFINITY; 5], &five, &one, &one]).unwrap_err();
+    assert!(unscored.contains("cannot be read"), "{unscored}");
+    let pair = PAIR.replace("  labelled", "  by: likelihood\n  labelled");
+    let (a, b, tie) = ([-1.0, -2.0, -3.0], [-2.0, -1.0, -3.0], [-3.0, -3.0, -1.0]);
+    let grade = weighed(&pair, &[&a, &tie, &a, &b, &b, &a]).unwrap();
+    assert!((grade.score - 0.75).abs() < 1e-12, "{grade:?}");
+    assert!(grade.reason.contains("on 2 labelled answers α = 1.00, κ = 1.00"), "{grade:?}");
+}
+
 /// What the judge reads about an answer.
 fn read(answer: &str) -> String {
     let inquiry = rubric(SCALE).inquiries(answer).swap_remove(0);
@@ -152,6 +189,7 @@ fn an_answer_cannot_end_its_quotation() {
 #[case("judge: { model: m, rubric: r, labelled: [{ answer: a, label: 6 }, { answer: b, label: 5 }] }", &["`6` is no verdict: a whole number from 1 to 5 @ 6"])]
 #[case("judge: { model: m, rubric: r, reference: x, labelled: [{ answer: a, label: 5 }, { answer: b, label: worse }] }", &["`5` is no verdict: `better`, `equal` or `worse`"])]
 #[case("judge: { model: m, rubric: r, scale: [5, 1], labelled: [{ answer: a, label: 1 }, { answer: b, label: 5 }] }", &["`scale` is two whole numbers"])]
+#[case("judge: { model: m, rubric: r, votes: 3, by: likelihood, labelled: [{ answer: a, label: 1 }, { answer: b, label: 5 }] }", &["by likelihood each of `votes` would be the same @ 3"])]
 #[case("judge: { model: m, rubric: r, votes: 0, labelled: [{ answer: a, label: 1 }, { answer: b, label: 5 }] }", &["`votes` is a number from 1 to 25 @ 0"])]
 #[case("judge: { model: m, rubric: '', labelled: [{ answer: a, label: 1 }, { answer: b, label: 5 }] }", &["an empty text"])]
 fn mistakes(#[case] written: &str, #[case] wanted: &[&str]) {

@@ -348,8 +348,37 @@ fn defines(#[case] balance: &str, #[case] target: &str, #[case] score: f64, #[ca
 #[case("CREATE TEMP TABLE account (id)", "not allowed")]
 #[case("CREATE VIRTUAL TABLE account USING fts5 (id, owner, balance)", "not allowed")]
 #[case("CREATE TABLE account (id) ; ATTACH 'x' AS y", "not allowed")]
+#[case("PRAGMA foreign_keys = OFF; CREATE TABLE account (id)", "not allowed")]
+#[case("PRAGMA foreign_keys; CREATE TABLE account (id)", "not allowed")]
+#[case("PRAGMA max_page_count = 1000000; CREATE TABLE account (id)", "not allowed")]
 fn refuses(#[case] answer: &str, #[case] reason: &str) {
     check(ACCOUNTS, &format!("```sql\n{answer}\n```"), 0.0, reason);
+}
+
+const TABLES: &str = "CREATE TABLE account (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, balance INTEGER CHECK (balance >= 0));\n\n\
+     -- What goes from one to another\n\
+     CREATE TABLE transfer (id INTEGER PRIMARY KEY, source REFERENCES account (id), target REFERENCES account (id), amount);";
+
+/// Right definitions, in the forms in which they are written.
+#[rstest]
+#[case::bare(TABLES.to_owned())]
+#[case::fenced(format!("```sql\n{TABLES}\n```"))]
+#[case::in_prose(format!("Here they are:\n\n{TABLES}\n\nThe check keeps balances from falling below 0."))]
+#[case::pragma(format!("PRAGMA foreign_keys = ON;\n\n{TABLES}"))]
+#[case::pragma_in_a_fence(format!("```sql\npragma foreign_keys=1;\nBEGIN;\n{TABLES}\nCOMMIT;\n```"))]
+fn several_statements_are_taken_together(#[case] answer: String) {
+    check(ACCOUNTS, &answer, 1.0, "accepts 2 statements");
+}
+
+/// Of several queries the last counts, with all that belongs to it.
+#[rstest]
+#[case("SELECT id FROM customer;\n\nSELECT name FROM customer;")]
+#[case("WITH a AS (SELECT id FROM customer),\n\nb AS (SELECT name FROM customer)\n\nSELECT name FROM b")]
+#[case(
+    "WITH a AS (SELECT id FROM customer),\n\nb AS (SELECT name FROM customer)\nSELECT name FROM b;\n\nIt reads b."
+)]
+fn one_query_is_taken(#[case] answer: &str) {
+    check(&shop("rows: [[Ada], [Bob], [Eve]]"), answer, 1.0, "");
 }
 
 #[rstest]

@@ -23,6 +23,10 @@ use crate::yaml::{Malformed, Span};
 ///   judge prefers for its place alone thereby counts ½. The share of votes whose two verdicts agree is reported as
 ///   `judge.consistent`.
 ///
+/// With `by: likelihood` the judge writes nothing: its verdict is the likeliest of the replies `VERDICT: 1`, `VERDICT: 2` and
+/// so on, of equal ones the first. So a judge that is too small to keep to a form has one, too; how little it may be worth,
+/// the agreement tells.
+///
 /// The score is the mean of `votes` votes. One vote is asked greedily; several are drawn at temperature 0.7 with the seeds
 /// 0, 1, …, so that they are the same on every run. A verdict that cannot be read leaves the answer *unscored*.
 ///
@@ -79,7 +83,11 @@ impl Judge {
         {
             mistakes.push(mistake(votes.span, format!("`votes` is a number from 1 to {MOST_VOTES}")));
         }
-        let question = Question { rubric: rubric?, asked, reference, scale };
+        let weighed = written.by.value() == Some(&written::JudgedBy::Likelihood);
+        if let Some(votes) = votes.filter(|it| weighed && it.value.0 > 1) {
+            mistakes.push(mistake(votes.span, "by likelihood each of `votes` would be the same"));
+        }
+        let question = Question { rubric: rubric?, asked, reference, scale, weighed };
         if mistakes.len() > known {
             return None;
         }
@@ -110,15 +118,17 @@ impl Judge {
 
     /// What is asked about one answer, a vote after the other.
     fn about(&self, answer: &str) -> Vec<Inquiry> {
-        let ask = |vote: usize, order| Inquiry::Ask {
-            model: self.model.clone(),
-            messages: self.question.messages(answer, order),
-            sampling: if self.votes == 1 {
+        let ask = |vote: usize, order| {
+            let (model, messages) = (self.model.clone(), self.question.messages(answer, order));
+            if self.question.weighed {
+                return Inquiry::Weigh { model, messages, replies: self.question.replies() };
+            }
+            let sampling = if self.votes == 1 {
                 Sampling::GREEDY
             } else {
                 Sampling { temperature: 0.7, seed: vote as u64, ..Sampling::GREEDY }
-            },
-            max_tokens: MAX_TOKENS,
+            };
+            Inquiry::Ask { model, messages, sampling, max_tokens: MAX_TOKENS }
         };
         let orders = self.question.orders();
         (0..self.votes).flat_map(|vote| orders.iter().map(move |order| ask(vote, *order))).collect()
@@ -127,9 +137,13 @@ impl Judge {
     /// The verdicts of the votes on one answer, as shares from 0 to 1; an error quotes what cannot be read.
     fn votes<'a>(&self, found: &'a [Found]) -> Result<Vec<Vote>, &'a str> {
         let orders = self.question.orders();
-        let read = |(said, order): (&'a Found, &Order)| {
-            let Found::Said(said) = said else { return Err("") };
-            verdict(said, &self.question, *order).ok_or(said.as_str())
+        let read = |(found, order): (&'a Found, &Order)| match found {
+            Found::Said(said) => verdict(said, &self.question, *order).ok_or(said.as_str()),
+            Found::Weighed(likelihoods) => {
+                let reply = self.question.likeliest(likelihoods);
+                reply.and_then(|it| verdict(&it, &self.question, *order)).ok_or("no reply is likely")
+            }
+            Found::Read(_) | Found::Run(_) => Err(""),
         };
         let votes = found.chunks(orders.len()).map(|said| {
             let verdicts = said.iter().zip(orders).map(read).collect::<Result<Vec<_>, _>>()?;
@@ -211,7 +225,7 @@ impl Grader for Judge {
     fn canonical(&self) -> serde_json::Value {
         let labelled: Vec<_> =
             self.labelled.iter().map(|(answer, label)| json!([answer, label.ordinal()])).collect();
-        json!({
+        let mut canonical = json!({
             "model": self.model,
             "prompt": prompt::VERSION,
             "rubric": self.question.rubric,
@@ -220,7 +234,12 @@ impl Grader for Judge {
             "scale": self.question.scale,
             "votes": self.votes,
             "labelled": labelled,
-        })
+        });
+        // What is not asked for leaves no trace: goldens of other judges stay fresh.
+        if self.question.weighed {
+            canonical["by"] = json!("likelihood");
+        }
+        canonical
     }
 
     fn targets(&self) -> Vec<String> {

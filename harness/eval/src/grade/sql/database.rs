@@ -82,6 +82,12 @@ impl Access {
                 // What defining a table writes.
                 Self::Define => matches!(*table_name, "sqlite_master" | "sqlite_schema" | "sqlite_sequence"),
             },
+            // Foreign keys hold anyway: SQL for SQLite often says so first.
+            AuthAction::Pragma { pragma_name, pragma_value: Some(value) } => {
+                let is_on = ["on", "1", "true", "yes"].contains(&value.to_lowercase().as_str());
+                let changes = matches!(self, Self::Change(_) | Self::Define);
+                changes && is_on && pragma_name.eq_ignore_ascii_case("foreign_keys")
+            }
             AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => !matches!(self, Self::Read(_)),
             AuthAction::CreateTable { .. }
             | AuthAction::CreateIndex { .. }

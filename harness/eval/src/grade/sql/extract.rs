@@ -1,5 +1,6 @@
 //! Where the SQL of an answer is.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -26,8 +27,10 @@ static BEGINNING: LazyLock<Regex> = LazyLock::new(|| {
 ///    without a name;
 /// 2. else the last code within a line, in back quotes, that begins with a statement's first word;
 /// 3. else the last paragraph from the first line on that begins with one (in capitals or small letters: a sentence's
-///    `Select` or `With` begins none), up to its last `;` if it has any. A paragraph ends with a blank line.
-pub(super) fn extract(text: &str) -> Option<&str> {
+///    `Select` or `With` begins none), up to its last `;` if it has any. A paragraph ends with a blank line that does not
+///    follow a comma. If it begins with a statement, remarks aside, what stands right before it belongs to it: common
+///    table expressions, and, where `several` statements may be given, those that end with `;`.
+pub(super) fn extract(text: &str, several: bool) -> Option<&str> {
     let fences = fences(text);
     let is_named = |name: &str| NAMES.contains(&name.to_lowercase().trim_matches(['{', '}', '.']));
     let named = fences.iter().rev().find(|it| is_named(it.name));
@@ -39,26 +42,48 @@ pub(super) fn extract(text: &str) -> Option<&str> {
     if let Some(code) = codes.find(|it| begins(it)) {
         return Some(code);
     }
-    let found = paragraphs(text).filter_map(|it| Some(&it[BEGINNING.find(it)?.start()..]));
-    let sql = found.last()?;
+    let (mut found, mut end): (Option<Range<usize>>, usize) = (None, 0);
+    for paragraph in paragraphs(text) {
+        let start = end;
+        end += paragraph.len();
+        let Some(statement) = BEGINNING.find(paragraph) else { continue };
+        let goes_on = |before: &str| before.ends_with(';') && several || lacks_query(before);
+        let before = found.filter(|it| it.end == start && goes_on(text[it.clone()].trim_end()));
+        let before = before.filter(|_| is_sql(paragraph));
+        found = Some(before.map_or(start + statement.start(), |it| it.start)..end);
+    }
+    let sql = &text[found?];
     Some(sql.rfind(';').map_or(sql, |end| &sql[..=end]).trim())
+}
+
+/// Whether it ends with a common table expression, whose query has yet to come.
+fn lacks_query(sql: &str) -> bool {
+    sql.get(..4).is_some_and(|it| it.eq_ignore_ascii_case("with")) && sql.ends_with(')')
+}
+
+/// Whether a paragraph begins with a statement, remarks aside.
+fn is_sql(paragraph: &str) -> bool {
+    let mut lines = paragraph.lines().map(str::trim_start);
+    lines.find(|it| !it.is_empty() && !it.starts_with("--")).is_some_and(begins)
 }
 
 fn begins(code: &str) -> bool {
     BEGINNING.find(code).is_some_and(|it| it.start() == 0)
 }
 
-/// The text, parted after blank lines.
+/// The text, parted after blank lines that do not follow a comma.
 fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let mut end = 0;
+        let (mut end, mut goes_on) = (0, false);
         for line in rest.split_inclusive('\n') {
             end += line.len();
-            if line.trim().is_empty() {
+            if !line.trim().is_empty() {
+                goes_on = line.trim_end().ends_with(',');
+            } else if !goes_on {
                 break;
             }
         }

@@ -43,6 +43,8 @@ use crate::yaml::{Malformed, Span};
 pub(super) struct Sql {
     schema: String,
     task: Task,
+    /// SQL of the case's own that does what it should.
+    reference: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,7 +105,8 @@ impl Sql {
                 mistakes.push(mistake(reference.span, format!("the reference is wrong: {reason}")));
             }
             let task = Task::Creates { accepts, rejects };
-            return (mistakes.len() == known).then_some(Self { schema: schema_text, task });
+            let reference = creates.reference.value().map(|it| it.0.clone());
+            return (mistakes.len() == known).then_some(Self { schema: schema_text, task, reference });
         }
         let query_text = query.value().map(|it| it.0.clone());
         let after_text = after.value().map(|it| it.0.clone());
@@ -147,8 +150,9 @@ impl Sql {
         {
             mistakes.push(mistake(after.span, format!("the query `after` fails: {}", failed.message)));
         }
+        let reference = query_text.clone();
         let task = Task::Rows { wanted, query: query_text, after: after_text };
-        (mistakes.len() == known).then_some(Self { schema: schema_text, task })
+        (mistakes.len() == known).then_some(Self { schema: schema_text, task, reference })
     }
 
     fn judge(&self, sql: &str) -> Result<String, String> {
@@ -326,7 +330,11 @@ fn shown_values(row: &[Value]) -> String {
 
 impl Grader for Sql {
     fn grade(&self, evidence: &Evidence<'_>) -> Result<Finding, String> {
-        let Some(sql) = extract(evidence.text) else {
+        let several = match &self.task {
+            Task::Rows { after, .. } => after.is_some(),
+            Task::Creates { .. } => true,
+        };
+        let Some(sql) = extract(evidence.text, several) else {
             return Ok(Finding::wrong("no SQL found"));
         };
         let answer = Some(cut(sql, 200).into_owned());
@@ -376,5 +384,13 @@ impl Grader for Sql {
             Task::Rows { query, .. } => query.iter().cloned().collect(),
             Task::Creates { .. } => Vec::new(),
         }
+    }
+
+    fn reference(&self) -> Option<String> {
+        self.reference.as_ref().map(|it| format!("```sql\n{it}\n```"))
+    }
+
+    fn runs_answer(&self) -> bool {
+        true
     }
 }
