@@ -1,10 +1,9 @@
 //! Databases for hostile SQL: in memory, watched, and gone after a grading.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 
-use regex::Regex;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
@@ -12,6 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Batch, Connection, ErrorCode, Statement};
 
 use super::super::cut;
+use crate::sqlite::is_forbidden;
 
 /// Instructions of SQLite's virtual machine that one grading may take, all its databases together.
 const STEPS: u64 = 1_000_000;
@@ -28,18 +28,6 @@ const PAGES: u32 = 4096;
 const LONGEST: i32 = 20_000;
 /// The most rows that are compared.
 pub(super) const ROWS: usize = 1000;
-
-/// Functions that give other values each time, that are slow or large by one call, or that reach outside.
-const FORBIDDEN: [&str; 8] = [
-    "random",
-    "randomblob",
-    "load_extension",
-    "current_date",
-    "current_time",
-    "current_timestamp",
-    "fts3_tokenizer",
-    "sqlite_offset",
-];
 
 /// Who writes the SQL that is run, and for what.
 #[derive(Clone, Debug)]
@@ -62,9 +50,7 @@ impl Access {
         match action {
             // A table made of a query's rows would be as large as it likes.
             AuthAction::Select | AuthAction::Recursive => !matches!(self, Self::Define),
-            AuthAction::Function { function_name } => {
-                !FORBIDDEN.contains(&function_name.to_lowercase().as_str())
-            }
+            AuthAction::Function { function_name } => !is_forbidden(function_name),
             AuthAction::Read { table_name, column_name } => match self {
                 Self::Case | Self::Define => !is_internal(table_name),
                 // A common table expression of which no column is read, as by `count(*)`, looks like a table.
@@ -266,18 +252,4 @@ fn rows(statement: &mut Statement<'_>, most: usize) -> Result<Table, Failed> {
         table.rows.push(values);
     }
     Ok(table)
-}
-
-static NOW: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r#"(?i)['"]\s*now\b"#,
-        r"|\b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*\)",
-        r"|\bstrftime\s*\(\s*'[^']*'\s*\)",
-    ))
-    .expect("the pattern is sound")
-});
-
-/// Whether SQL asks for the current time by SQLite's functions of dates.
-pub(super) fn tells_the_time(sql: &str) -> bool {
-    NOW.is_match(sql)
 }
