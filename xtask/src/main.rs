@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use eval::availability;
 use eval::bless::Blessing;
+use eval::count::counted;
 use eval::dataset::Selection;
 use eval::diagnostic::Mistake;
 use eval::lock::Lock;
@@ -155,7 +156,7 @@ fn told(mistakes: &[Mistake]) -> anyhow::Error {
     }
     match mistakes {
         [only] => anyhow::anyhow!("{} cannot be used", only.file()),
-        [first, ..] => anyhow::anyhow!("{} has {} mistakes", first.file(), mistakes.len()),
+        [first, ..] => anyhow::anyhow!("{} has {}", first.file(), counted(mistakes.len(), "mistake")),
         [] => anyhow::anyhow!("nothing can be used"),
     }
 }
@@ -328,10 +329,11 @@ fn lint() -> anyhow::Result<ExitCode> {
     }
     if lints.wrong.is_empty() {
         let variants: usize = loaded.suites.iter().flat_map(|it| &it.cases).map(|it| it.variants.len()).sum();
-        println!("{variants} variants of cases in {} suites: nothing is wrong", loaded.suites.len());
+        let (variants, suites) = (counted(variants, "variant"), counted(loaded.suites.len(), "suite"));
+        println!("{variants} of cases in {suites}: nothing is wrong");
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("error: {} mistakes", lints.wrong.len());
+    eprintln!("error: {}", counted(lints.wrong.len(), "mistake"));
     Ok(ExitCode::FAILURE)
 }
 
