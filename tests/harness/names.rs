@@ -144,7 +144,7 @@ fn a_whole_run_gives_a_mean_and_a_part_does_not() {
         .passed()
         .says("tiny: 2 trials = 2 scored + 0 unscored + 0 errored + 0 skipped")
         .says("mean score 1.000");
-    place.run(&["small/a"]).passed().says("tiny: 1 trials = 1 scored").never_says("mean score");
+    place.run(&["small/a"]).passed().says("tiny: 1 trial = 1 scored").never_says("mean score");
 }
 
 #[test]

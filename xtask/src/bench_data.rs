@@ -83,7 +83,8 @@ pub(crate) fn run(arguments: &BenchData) -> anyhow::Result<ExitCode> {
         match result {
             Ok(Data::Already) => eprintln!("{name} {version}: is there"),
             Ok(Data::Fetched { files, bytes }) => {
-                eprintln!("{name} {version}: {files} files, {}", eval::weights::bytes(bytes));
+                let files = eval::count::counted(files, "file");
+                eprintln!("{name} {version}: {files}, {}", eval::weights::bytes(bytes));
             }
             Err(error) => {
                 eprintln!("{error}");

@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use eval::availability;
 use eval::bless::Blessing;
+use eval::count::counted;
 use eval::dataset::Selection;
 use eval::diagnostic::Mistake;
 use eval::grade::Contained;
@@ -158,7 +159,7 @@ fn told(mistakes: &[Mistake]) -> anyhow::Error {
     }
     match mistakes {
         [only] => anyhow::anyhow!("{} cannot be used", only.file()),
-        [first, ..] => anyhow::anyhow!("{} has {} mistakes", first.file(), mistakes.len()),
+        [first, ..] => anyhow::anyhow!("{} has {}", first.file(), counted(mistakes.len(), "mistake")),
         [] => anyhow::anyhow!("nothing can be used"),
     }
 }
@@ -328,7 +329,7 @@ fn lint() -> anyhow::Result<ExitCode> {
         eprintln!("note: {note}");
     }
     for (reason, count) in &references.skipped {
-        eprintln!("note: {count} references could not be judged: {reason}");
+        eprintln!("note: {} could not be judged: {reason}", counted(*count, "reference"));
     }
     let wrong: Vec<_> = lints.wrong.iter().chain(&references.wrong).collect();
     for wrong in &wrong {
@@ -336,13 +337,12 @@ fn lint() -> anyhow::Result<ExitCode> {
     }
     if wrong.is_empty() {
         let variants: usize = loaded.suites.iter().flat_map(|it| &it.cases).map(|it| it.variants.len()).sum();
-        let (suites, sound) = (loaded.suites.len(), references.sound);
-        println!(
-            "{variants} variants of cases in {suites} suites, {sound} references judged: nothing is wrong"
-        );
+        let (variants, suites) = (counted(variants, "variant"), counted(loaded.suites.len(), "suite"));
+        let sound = counted(references.sound, "reference");
+        println!("{variants} of cases in {suites}, {sound} judged: nothing is wrong");
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("error: {} mistakes", wrong.len());
+    eprintln!("error: {}", counted(wrong.len(), "mistake"));
     Ok(ExitCode::FAILURE)
 }
 

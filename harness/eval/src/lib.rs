@@ -12,13 +12,14 @@
 //! | one run over all of it | [`session`], [`settings`], [`machine`] |
 //! | what it comes to | [`stats`], [`report`] |
 //!
-//! Under all of them: [`yaml`], a tree that knows where each node was written, and [`diagnostic`], mistakes with
-//! their place.
+//! Under all of them: [`yaml`], a tree that knows where each node was written, [`diagnostic`], mistakes with
+//! their place, and [`count`](mod@count), how many in a sentence.
 
 pub mod availability;
 pub mod backend;
 pub mod bless;
 pub mod case;
+pub mod count;
 pub mod dataset;
 pub mod diagnostic;
 mod explain;
@@ -37,6 +38,7 @@ pub mod schema;
 pub mod scripted;
 pub mod session;
 pub mod settings;
+mod sqlite;
 pub mod stats;
 pub mod store;
 pub mod template;

@@ -119,21 +119,11 @@ impl Pool {
         }
     }
 
-    /// The model at this position, for a grader, which a trial waits for.
+    /// Opens the model at this position; one that graders ask only the first time.
     ///
-    /// It must not wait for room: that is the trial's own model's, until the trial is over.
-    pub(crate) fn judge(
-        &self,
-        position: usize,
-        model: &Model,
-        weights: &Weights,
-        trial: &str,
-    ) -> Result<Arc<Opened>, Failure> {
-        self.open(position, model, weights, trial)
-    }
-
-    /// Opens a model; one that graders ask only the first time.
-    fn open(
+    /// By itself it is for a grader, which a trial waits for: it must not wait for room, which is the trial's own model's until
+    /// the trial is over.
+    pub(crate) fn open(
         &self,
         position: usize,
         model: &Model,

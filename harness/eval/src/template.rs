@@ -67,7 +67,7 @@ impl Template {
 }
 
 /// Bytes of the longest `{{ … }}` or `{% … %}`, those in quotes and brackets included; rather too many than too few.
-fn longest_expression(text: &str) -> usize {
+pub(crate) fn longest_expression(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut longest = 0;
     let mut at = 0;

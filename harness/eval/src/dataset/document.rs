@@ -84,11 +84,7 @@ impl Field {
         features: &[String],
         options: bool,
     ) -> Result<Value, Failure> {
-        Ok(match self.raw(document, features)? {
-            Raw::Value(value) => value,
-            Raw::Rendered(text) if options && python::is_digits(&text) => whole(&text),
-            Raw::Rendered(text) => Value::String(text),
-        })
+        self.raw(document, features).map(|it| it.read(options))
     }
 
     /// As `doc_to_target`: with options, digits are a number; what is in square brackets is a list if it can be read
@@ -100,12 +96,10 @@ impl Field {
         options: bool,
     ) -> Result<Value, Failure> {
         Ok(match self.raw(document, features)? {
-            Raw::Value(value) => value,
-            Raw::Rendered(text) if options && python::is_digits(&text) => whole(&text),
             Raw::Rendered(text) if text.len() >= 2 && text.starts_with('[') && text.ends_with(']') => {
                 python::literal(&text).unwrap_or(Value::String(text))
             }
-            Raw::Rendered(text) => Value::String(text),
+            other => other.read(options),
         })
     }
 
@@ -148,14 +142,26 @@ impl Field {
     }
 }
 
+/// What a setting gives for a document.
 enum Raw {
+    /// A field's value, or one that is written.
     Value(Value),
+    /// What a template wrote.
     Rendered(String),
 }
 
-/// Digits that are too many for a number stay what they are.
-fn whole(digits: &str) -> Value {
-    digits.parse::<i64>().map_or_else(|_| Value::from(digits), Value::from)
+impl Raw {
+    /// The value that it is: where there are options, digits that a template wrote are a number, unless they are too many for
+    /// one.
+    fn read(self, options: bool) -> Value {
+        match self {
+            Self::Value(value) => value,
+            Self::Rendered(text) => match text.parse::<i64>() {
+                Ok(number) if options && python::is_digits(&text) => Value::from(number),
+                _ => Value::String(text),
+            },
+        }
+    }
 }
 
 /// The beginning of a text, for a message.

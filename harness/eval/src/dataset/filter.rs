@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::pattern::Pattern;
 use super::python;
+use crate::count::counted;
 
 /// What lm-evaluation-harness takes where a pattern is not found and nothing else is said.
 pub(super) const FALLBACK: &str = "[invalid]";
@@ -140,7 +141,9 @@ fn selected(pattern: &Pattern, select: i64, text: &str) -> Result<Option<Option<
     let count = found.len();
     let at = if select < 0 { select.checked_add_unsigned(count as u64) } else { Some(select) };
     let at = at.and_then(|it| usize::try_from(it).ok()).filter(|it| *it < count);
-    let at = at.ok_or_else(|| format!("`group_select: {select}`, but the pattern is found {count} times"))?;
+    let at = at.ok_or_else(|| {
+        format!("`group_select: {select}`, but the pattern is found {}", counted(count, "time"))
+    })?;
     let groups = found.swap_remove(at);
     Ok(Some(match <[String; 1]>::try_from(groups) {
         Ok([only]) => Some(only),

@@ -10,9 +10,13 @@ use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
 use super::pattern::Pattern;
 use super::python;
+use crate::template::longest_expression;
 
 /// Instructions that one rendering may take: a template that loops for long is a mistake.
 const FUEL: u64 = 5_000_000;
+
+/// The longest expression, in bytes: the compiler goes down a level for an operator, and the stack ends.
+const LONGEST_EXPRESSION: usize = 8_000;
 
 /// The longest text that a template may give, in bytes.
 const LONGEST: usize = 16 << 20;
@@ -48,6 +52,9 @@ pub struct Template {
 impl Template {
     /// Parses a template; the error is a fragment that says what is wrong.
     pub fn new(source: &str) -> Result<Self, String> {
+        if longest_expression(source) > LONGEST_EXPRESSION {
+            return Err(format!("an expression has more than {LONGEST_EXPRESSION} bytes"));
+        }
         ENVIRONMENT.template_from_str(source).map_err(|error| explain(&error))?;
         Ok(Self { source: source.to_owned() })
     }

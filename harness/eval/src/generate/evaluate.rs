@@ -14,6 +14,7 @@ use super::functions::Call;
 use super::parse::{Arrow, Clause, Expression, Node, Operator, Relation};
 use super::source::Source;
 use super::value::{List, MOST_BITS, Value, bits};
+use crate::count::counted;
 
 /// The longest list.
 pub(super) const LONGEST_LIST: usize = 100_000;
@@ -46,19 +47,38 @@ impl Machine {
         if items.len() > LONGEST_LIST {
             return Err(Wrong::new(format!("a list has at most {LONGEST_LIST} items"), span.clone()));
         }
-        let list = List::new(items).ok_or_else(|| Wrong::new("lists are too deep in lists", span.clone()))?;
-        Ok(Value::List(list))
+        List::new(items).map(Value::List).map_err(|message| Wrong::new(message, span.clone()))
     }
 
     /// A number, unless it is too long.
     pub(super) fn number(&mut self, number: BigRational, span: &Range<usize>) -> Result<Value, Wrong> {
+        self.bounded(number, span).map(Value::Number)
+    }
+
+    fn bounded(&mut self, number: BigRational, span: &Range<usize>) -> Result<BigRational, Wrong> {
         let bits = bits(&number);
         self.pay(bits / 64, span)?;
         if bits > MOST_BITS {
             let message = format!("this number has more than the {MOST_BITS} bits that are computed with");
             return Err(Wrong::new(message, span.clone()));
         }
-        Ok(Value::Number(number))
+        Ok(number)
+    }
+
+    /// Arithmetic within the bounds of numbers, paid for by their length.
+    pub(super) fn compute(
+        &mut self,
+        operator: Operator,
+        a: &BigRational,
+        b: &BigRational,
+        span: &Range<usize>,
+    ) -> Result<BigRational, Wrong> {
+        let (left, right) = (bits(a) / 64, bits(b) / 64);
+        // A product takes as long as both are; a fraction is reduced, which takes as long as the longer.
+        let is_whole = operator != Operator::Divide && a.is_integer() && b.is_integer();
+        self.pay(if is_whole { left * right } else { 4 * (left + right).pow(2) }, span)?;
+        let number = arithmetic(operator, a, b).map_err(|message| Wrong::new(message, span.clone()))?;
+        self.bounded(number, span)
     }
 
     /// A text, unless it is too long.
@@ -75,7 +95,7 @@ impl Machine {
         self.pay(1, span)?;
         match &expression.node {
             Node::Constant(value) => {
-                self.pay(value.size(), span)?;
+                self.pay(value.length(), span)?;
                 Ok(value.clone())
             }
             Node::Name(name) => {
@@ -83,7 +103,7 @@ impl Machine {
                 let value = found.map(|(_, value)| value.clone());
                 let value =
                     value.ok_or_else(|| Wrong::new(format!("nothing is called `{name}`"), span.clone()))?;
-                self.pay(value.size() / 8, span)?;
+                self.pay(value.length() / 8, span)?;
                 Ok(value)
             }
             Node::List(items) => {
@@ -185,7 +205,7 @@ impl Machine {
                         self.names.extend(names.iter().cloned().zip(parts.iter().cloned()));
                     }
                     other => {
-                        let message = format!("{} names for {}", names.len(), other.told());
+                        let message = format!("{} for {}", counted(names.len(), "name"), other.told());
                         return Err(Wrong::new(message, clause.list.span.clone()));
                     }
                 },
@@ -212,11 +232,7 @@ impl Machine {
     ) -> Result<Value, Wrong> {
         match (operator, left, right) {
             (_, Value::Number(a), Value::Number(b)) => {
-                // A product takes as long as both are.
-                self.pay((bits(&a) / 64) * (bits(&b) / 64), span)?;
-                let number =
-                    arithmetic(operator, &a, &b).map_err(|message| Wrong::new(message, span.clone()))?;
-                self.number(number, span)
+                self.compute(operator, &a, &b, span).map(Value::Number)
             }
             (Operator::Add, Value::Text(a), Value::Text(b)) => self.text(format!("{a}{b}"), span),
             (Operator::Add, Value::List(a), Value::List(b)) => {
@@ -275,7 +291,7 @@ impl Machine {
             Relation::In | Relation::NotIn => {
                 let found = match right {
                     Value::List(list) => {
-                        self.pay(list.len() as u64, span)?;
+                        self.pay(right.cost(), span)?;
                         list.contains(left)
                     }
                     Value::Text(text) => match left {

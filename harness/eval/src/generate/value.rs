@@ -11,11 +11,14 @@ use num_traits::{One as _, Signed as _, ToPrimitive as _, Zero as _};
 /// The most levels of lists in lists.
 const DEEPEST: u8 = 16;
 
+/// The most that a value may hold, as [`Value::size`] has it.
+const LARGEST: u64 = 1_000_000;
+
 /// The most bits of a numerator or a denominator: 2 500 decimal digits.
 pub const MOST_BITS: u64 = 8_192;
 
 /// What an expression gives.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Value {
     /// `true` or `false`.
     Boolean(bool),
@@ -28,18 +31,38 @@ pub enum Value {
 }
 
 /// Values in order; a copy of it shares them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct List {
     items: Arc<Vec<Value>>,
     /// Levels of lists, itself included.
     depth: u8,
+    /// What all of it takes, as [`Value::size`] has it: a list whose items share theirs is as large as what it writes.
+    size: u64,
 }
 
 impl List {
-    /// A list of values; `None` where lists would be too deep in lists.
-    pub fn new(items: Vec<Value>) -> Option<Self> {
-        let inner = items.iter().map(Value::depth).max().unwrap_or(0);
-        (inner < DEEPEST).then(|| Self { items: Arc::new(items), depth: inner + 1 })
+    /// A list of values; the error says in what it is too much.
+    pub fn new(items: Vec<Value>) -> Result<Self, &'static str> {
+        let list = Self::of(items);
+        if list.depth > DEEPEST {
+            Err("lists are too deep in lists")
+        } else if list.size > LARGEST {
+            Err("lists in lists hold more than a million values")
+        } else {
+            Ok(list)
+        }
+    }
+
+    fn of(items: Vec<Value>) -> Self {
+        let depth = items.iter().map(Value::depth).max().unwrap_or(0).saturating_add(1);
+        let size = items.iter().map(Value::size).fold(1, u64::saturating_add);
+        Self { items: Arc::new(items), depth, size }
+    }
+}
+
+impl PartialEq for List {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.items, &other.items) || self.size == other.size && self.items == other.items
     }
 }
 
@@ -62,9 +85,9 @@ impl Value {
         Self::Text(Arc::from(text.as_ref()))
     }
 
-    /// A list that is not deep: of whole numbers, of rows.
+    /// A list that becomes part of another, which is looked at as a whole.
     pub(super) fn list(items: Vec<Self>) -> Self {
-        Self::List(List::new(items).expect("what is built here has few levels"))
+        Self::List(List::of(items))
     }
 
     /// A list of whole numbers.
@@ -100,8 +123,16 @@ impl Value {
         }
     }
 
-    /// How much room it takes, in about words of memory.
+    /// How much it holds, in about words of memory: whoever writes it or compares it goes through so much.
     pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::List(list) => list.size,
+            other => other.length(),
+        }
+    }
+
+    /// How much it holds itself, what is in its items left out.
+    pub(super) fn length(&self) -> u64 {
         match self {
             Self::Boolean(_) => 1,
             Self::Number(number) => 1 + bits(number) / 64,
@@ -110,12 +141,21 @@ impl Value {
         }
     }
 
+    /// What a function pays for it: most look at the items alone, and some at all that is in them.
+    pub(super) fn cost(&self) -> u64 {
+        let fraction = match self {
+            Self::Number(number) if !number.is_integer() => (bits(number) / 64).pow(2),
+            _ => 0,
+        };
+        self.length() + self.size() / 16 + fraction
+    }
+
     /// Which of two is less: numbers by size, texts by their characters, `false` before `true`, lists by their first
     /// difference. `None` where the kinds differ.
     pub(super) fn order(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Boolean(a), Self::Boolean(b)) => Some(a.cmp(b)),
-            (Self::Number(a), Self::Number(b)) => Some(a.cmp(b)),
+            (Self::Number(a), Self::Number(b)) => Some(compared(a, b)),
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             (Self::List(a), Self::List(b)) => {
                 for (a, b) in a.iter().zip(b.iter()) {
@@ -146,6 +186,29 @@ impl Value {
             _ => self.order(other).unwrap_or_else(|| rank(self).cmp(&rank(other))),
         }
     }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Boolean(a), Self::Boolean(b)) => a == b,
+            // In lowest terms.
+            (Self::Number(a), Self::Number(b)) => a.numer() == b.numer() && a.denom() == b.denom(),
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::List(a), Self::List(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Which of two numbers is less. (`BigRational` goes down a level for each term of their continued fractions, and the
+/// stack ends.)
+pub(super) fn compared(a: &BigRational, b: &BigRational) -> Ordering {
+    if a.denom() == b.denom() {
+        return a.numer().cmp(b.numer());
+    }
+    // Denominators are above 0.
+    (a.numer() * b.denom()).cmp(&(b.numer() * a.denom()))
 }
 
 /// Bits of the longer of numerator and denominator.
@@ -267,7 +330,7 @@ pub(crate) fn exact(value: &minijinja::Value) -> Option<Value> {
         ValueKind::String => Value::text(value.as_str()?),
         ValueKind::Seq => {
             let items = value.try_iter().ok()?.map(|it| exact(&it)).collect::<Option<Vec<_>>>()?;
-            Value::List(List::new(items)?)
+            Value::List(List::new(items).ok()?)
         }
         _ => Value::Number(value.downcast_object_ref::<Exact>()?.0.clone()),
     })

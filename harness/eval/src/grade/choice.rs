@@ -6,6 +6,7 @@ use super::letter::{Reading, read};
 use super::written::{self, By, Normalise};
 use super::{Evidence, Finding, Form, Grader, Metric, Options, Spanned, Text, cut, exact, mistake, text};
 use crate::backend::Likelihood;
+use crate::count::counted;
 use crate::yaml::Malformed;
 
 /// The answer settles on the letter of the right option.
@@ -78,7 +79,8 @@ impl Choice {
 
     fn likeliest(&self, likelihoods: &[Likelihood], normalise: Normalise) -> Result<char, String> {
         if likelihoods.len() != self.options.len() {
-            return Err(format!("{} likelihoods for {} options", likelihoods.len(), self.options.len()));
+            let found = counted(likelihoods.len(), "likelihood");
+            return Err(format!("{found} for {}", counted(self.options.len(), "option")));
         }
         let mut best: Option<(f64, char)> = None;
         for ((letter, text), likelihood) in self.options.iter().zip(likelihoods) {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::inquiry::{Examiner, Found, Inquiry, Question, Unanswered};
 use super::{Evidence, Figure, Finding, Given, Grader, Text, cut, extract, mistake, written};
+use crate::count::counted;
 use crate::yaml::{Malformed, Span, Spanned};
 
 /// The answer's code does what it should. The whole rule, and what is believed of a program, is in `docs/sandbox.md`.
@@ -266,23 +267,19 @@ impl Grader for Code {
     }
 
     fn wanted(&self) -> String {
-        let (language, many) = (self.language, |count: usize| if count == 1 { "" } else { "s" });
+        let language = self.language;
         match &self.task {
             Task::Calls { calls, .. } => {
-                format!("{language} code that returns what {} call{} want", calls.len(), many(calls.len()))
+                format!("{language} code that returns what is wanted of {}", counted(calls.len(), "call"))
             }
             Task::Tests(tests) => {
                 format!("{language} code of `{}` that passes the tests", tests.entries.join("`, `"))
             }
             Task::Prints(runs) => {
-                format!("a {language} program that prints what {} run{} want", runs.len(), many(runs.len()))
+                format!("a {language} program that prints what is wanted of {}", counted(runs.len(), "run"))
             }
             Task::Mutants { wrong, .. } => {
-                format!(
-                    "tests that pass, and catch {} wrong implementation{}",
-                    wrong.len(),
-                    many(wrong.len())
-                )
+                format!("tests that pass, and catch {}", counted(wrong.len(), "wrong implementation"))
             }
         }
     }

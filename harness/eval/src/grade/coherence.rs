@@ -9,6 +9,7 @@ use super::form::Figure;
 use super::language::{LANGUAGES, Language, words};
 use super::quantity::Quantity;
 use super::{Evidence, Finding, Found, Grader, Inquiry, Metric, mistake, written};
+use crate::count::counted;
 use crate::yaml::{Malformed, Spanned};
 
 /// Signs of a text that fell apart: it repeats itself, breaks off, changes its language, or is unlikely.
@@ -136,8 +137,8 @@ impl Grader for Coherence {
             score *= UNFINISHED;
         }
         let mut reason = format!(
-            "{} words, {:.0} % of runs of 4 repeated, distinct-2 {two:.2}, {}, {:.0} % in another language",
-            words.len(),
+            "{}, {:.0} % of runs of 4 repeated, distinct-2 {two:.2}, {}, {:.0} % in another language",
+            counted(words.len(), "word"),
             100.0 * repeated,
             if unfinished { "breaks off" } else { "ends" },
             100.0 * drift,

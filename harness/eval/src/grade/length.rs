@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde_json::json;
 
 use super::{Count, Evidence, Finding, Given, Grader, mistake, written};
+use crate::count::counted;
 use crate::yaml::{Malformed, Span};
 
 /// The answer keeps all the limits, each of them inclusive.
@@ -80,10 +81,6 @@ impl Length {
 fn limit(wrong: Ordering, limit: usize, unit: &str) -> String {
     let bound = if wrong == Ordering::Less { "at least" } else { "at most" };
     format!("{bound} {}", counted(limit, unit))
-}
-
-fn counted(count: usize, unit: &str) -> String {
-    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
 
 impl Grader for Length {

@@ -34,8 +34,9 @@ pub(super) enum Reading {
 /// A letter is one that stands alone: no letter, digit, `_`, apostrophe or hyphen touches it, and no point with
 /// a letter behind (`U.S.A`). A small one counts only in markup or where nothing but the end or punctuation follows.
 /// "A" before a word is an article and "I" before a word a pronoun, unless that word is one that follows neither
-/// ("A is", "A because"). A letter or text that is denied ("not A", "A is wrong") is not named. A text is found in any
-/// case and between the borders of words; where one text is part of a longer one, only the longer one is found.
+/// ("A is", "A because"). A letter or text that is denied ("not A", "can't be option A", "neither A", "A is wrong") is
+/// not named. A text is found in any case and between the borders of words; where one text is part of a longer one, only
+/// the longer one is found.
 pub(super) fn read(answer: &str, options: &[(char, String)]) -> Reading {
     let answer = answer.trim();
     let reader = Reader { answer, options, texts: texts(answer, options) };
@@ -91,6 +92,30 @@ static SECOND: LazyLock<Regex> = LazyLock::new(|| {
 const AFTER_LETTER: [&str; 12] =
     ["is", "because", "since", "as", "or", "and", "but", "not", "for", "with", "seems", "would"];
 
+/// Words that deny what they stand before.
+const DENYING: [&str; 7] = ["not", "cannot", "neither", "nor", "never", "except", "without"];
+
+/// Words that may stand between one that denies and what it denies: "cannot be option B".
+const IDLE: [&str; 14] = [
+    "be",
+    "the",
+    "option",
+    "choice",
+    "letter",
+    "answer",
+    "correct",
+    "right",
+    "necessarily",
+    "really",
+    "actually",
+    "definitely",
+    "simply",
+    "likely",
+];
+
+/// How many of them there may be.
+const MOST_IDLE: usize = 5;
+
 impl Reader<'_> {
     fn last_settled(&self) -> Option<Reading> {
         let mut above = None;
@@ -112,8 +137,11 @@ impl Reader<'_> {
             let mention = self.straight_after(cue.end())?;
             (!self.is_denied(mention)).then(|| (mention.start, self.settled(mention)))
         });
-        let verdicts = self.letters().filter(|it| VERDICT.is_match(self.after(*it)));
-        let verdicts = verdicts.map(|it| (it.start, Reading::Settled(it.letter)));
+        let verdicts = self.letters().filter(|it| VERDICT.is_match(self.after(*it)) && !self.is_denied(*it));
+        let verdicts = verdicts.map(|it| match self.first_of_two(it) {
+            Some(first) => (it.start, Reading::Several(vec![first.letter, it.letter])),
+            None => (it.start, Reading::Settled(it.letter)),
+        });
         lines.chain(boxes).chain(cues).chain(verdicts).max_by_key(|it| it.0).map(|it| it.1)
     }
 
@@ -128,6 +156,15 @@ impl Reader<'_> {
             return Reading::Several(vec![mention.letter, second.letter]);
         }
         Reading::Settled(mention.letter)
+    }
+
+    /// The letter that an "or" or "and" joins another to: "A or B is right".
+    fn first_of_two(&self, second: Mention) -> Option<Mention> {
+        let before = self.answer[..second.start].trim_end_matches([' ', '(', '*', '_']);
+        let before = [" or", " and", "/", "&"].iter().find_map(|it| before.strip_suffix(it))?;
+        let before = before.trim_end_matches([' ', ',', ')', '*', '_']);
+        let first = self.letter_at(before.len().checked_sub(1)?)?;
+        (first.letter != second.letter && !self.is_denied(first)).then_some(first)
     }
 
     fn leading(&self) -> Option<Reading> {
@@ -242,15 +279,23 @@ impl Reader<'_> {
     }
 
     fn is_denied(&self, mention: Mention) -> bool {
-        let before = self.answer[..mention.start].trim_end_matches(['(', '*', '_', '"', '\'']);
-        let before = before.strip_suffix(' ').unwrap_or(before);
-        let letters = before.chars().rev().take_while(|it| it.is_alphabetic() || "'’".contains(*it)).take(16);
-        // Backwards, as it is read.
-        let word = letters.collect::<String>().to_lowercase();
-        word == "ton"
-            || word.starts_with("t'n")
-            || word.starts_with("t’n")
-            || DENIED.is_match(self.after(mention))
+        let mut before = self.answer[..mention.start].trim_end_matches(['(', '*', '_', '"', '\'']);
+        // The last word before it that says something.
+        for _ in 0..MOST_IDLE {
+            before = before.strip_suffix(' ').unwrap_or(before);
+            let letters = before.chars().rev().take_while(|it| it.is_alphabetic() || "'’".contains(*it));
+            // Longer than any word that is looked for.
+            let letters: Vec<char> = letters.take(16).collect();
+            let word: String = letters.iter().rev().collect::<String>().to_lowercase().replace('’', "'");
+            if DENYING.contains(&word.as_str()) || word.ends_with("n't") {
+                return true;
+            }
+            if !IDLE.contains(&word.as_str()) {
+                break;
+            }
+            before = &before[..before.len() - letters.iter().map(|it| it.len_utf8()).sum::<usize>()];
+        }
+        DENIED.is_match(self.after(mention))
     }
 }
 

@@ -20,6 +20,10 @@ use crate::yaml::Malformed;
 ///    If it begins a calculation, digits and signs alone (`6 * 7 = 42`), it is what follows the last `=` or `≈` of it;
 /// 3. else the last number.
 ///
+/// A number straight after "not", "isn't" or "≠" is denied, and passed over. Numbers that stand with it in a chain of commas and
+/// an "or" (in a box also of commas or an "and" alone) are all the answer's: an answer that leaves a choice is right if each of
+/// them is.
+///
 /// Without a tolerance it must be the value exactly: as a fraction of 128-bit integers where both are one (0.50, 1/2
 /// and 5e-1 are one number, 0.333 and 1/3 are two), else as `f64`. With `tolerance`, the difference is at most that;
 /// with `relative`, at most that share of the value. Both bounds are inclusive and computed without rounding.
@@ -111,15 +115,17 @@ fn hundredth(quantity: Quantity) -> Option<Quantity> {
 
 impl Grader for Number {
     fn grade(&self, evidence: &Evidence<'_>) -> Result<Finding, String> {
-        let Some((written, numeral)) = last_number(evidence.text) else {
+        let found = final_numbers(evidence.text);
+        if found.is_empty() {
             return Ok(Finding::wrong("no number found"));
-        };
-        let answer = cut(written, 200).into_owned();
-        let found = cut(written, 60);
-        Ok(if self.accepts(numeral) {
-            Finding::right(format!("found {found}"), Some(answer))
+        }
+        let written: Vec<&str> = found.iter().map(|it| it.0).collect();
+        let answer = Some(cut(&written.join(" or "), 200).into_owned());
+        let shown = cut(&written.join(" or "), 60).into_owned();
+        Ok(if found.iter().all(|it| self.accepts(it.1)) {
+            Finding::right(format!("found {shown}"), answer)
         } else {
-            Finding::new(0.0, format!("wanted {}{}, found {found}", self.written, self.within), Some(answer))
+            Finding::new(0.0, format!("wanted {}{}, found {shown}", self.written, self.within), answer)
         })
     }
 
@@ -160,16 +166,48 @@ static CALCULATION: LazyLock<regex::Regex> = LazyLock::new(|| {
     .expect("the pattern is sound")
 });
 
-/// The final number of a text: how it is written and what it is.
-pub(super) fn last_number(text: &str) -> Option<(&str, Numeral)> {
-    let of = |text, piece: Piece| {
-        let Piece { start, end, numeral } = piece;
-        numeral.map(|it| (text_of(text, start, end), it))
-    };
-    if let Some(boxed) = boxed(text).next() {
-        return pieces(boxed).filter_map(|it| of(boxed, it)).last();
+/// What stands before a number that is denied.
+static DENIED: LazyLock<regex::Regex> = LazyLock::new(|| {
+    regex::Regex::new(concat!(
+        r"(?i)(?:(?:\b(?:can)?not|n['’]t)(?:\s(?:be|equal|to|the|exactly|necessarily)){0,3}|≠|!=|\\neq?)",
+        r"[\s$({*_]{0,8}$",
+    ))
+    .expect("the pattern is sound")
+});
+
+/// What stands between two numbers that are both given as the answer: a comma, "or", "and", and markup.
+static JOINED: LazyLock<regex::Regex> = LazyLock::new(|| {
+    regex::Regex::new(concat!(
+        r"(?i)^[\s$)}*_]{0,8}(?P<comma>[,;])?(?:[\s$*_~]|\\[,;: ]|\\q?quad\b){0,8}",
+        r"(?:(?:\\(?:text|mathrm|mbox)\{\s{0,4})?\b(?P<word>or|and)\b(?:\s{1,4}(?:maybe|perhaps|possibly|else|even))?",
+        r"(?:[\s$*_~}]|\\[,;: ]|\\q?quad\b){0,8})?[$({*_]{0,8}$",
+    ))
+    .expect("the pattern is sound")
+});
+
+/// How two numbers that follow one another belong together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joint {
+    Comma,
+    And,
+    Or,
+}
+
+fn joint(between: &str) -> Option<Joint> {
+    let found = JOINED.captures(between).filter(|_| between.len() <= 60)?;
+    match found.name("word").map(|it| it.as_str().to_lowercase()).as_deref() {
+        Some("or") => Some(Joint::Or),
+        Some(_) => Some(Joint::And),
+        None => found.name("comma").map(|_| Joint::Comma),
     }
-    let pieces: Vec<Piece> = pieces(text).collect();
+}
+
+/// The final number of a text, how it is written and what it is; several where the answer leaves a choice between them.
+pub(super) fn final_numbers(text: &str) -> Vec<(&str, Numeral)> {
+    if let Some(boxed) = boxed(text).next() {
+        return last_of(boxed, &affirmed(boxed), &[Joint::Comma, Joint::And, Joint::Or]);
+    }
+    let pieces = affirmed(text);
     let cue = CUE.find_iter(text).filter(|cue| {
         let next = pieces.partition_point(|it| it.start < cue.end());
         pieces.get(next).is_some_and(|it| {
@@ -179,7 +217,7 @@ pub(super) fn last_number(text: &str) -> Option<(&str, Numeral)> {
         })
     });
     let Some(cue) = cue.last() else {
-        return pieces.iter().rev().find_map(|it| of(text, *it));
+        return last_of(text, &pieces, &[Joint::Or]);
     };
     let after = &pieces[pieces.partition_point(|it| it.start < cue.end())..];
     let mut chosen = 0;
@@ -192,7 +230,52 @@ pub(super) fn last_number(text: &str) -> Option<(&str, Numeral)> {
             chosen = at + 1;
         }
     }
-    after[chosen..].iter().find_map(|it| of(text, *it))
+    let Some(first) = (chosen..after.len()).find(|it| after[*it].numeral.is_some()) else {
+        return Vec::new();
+    };
+    first_of(text, &after[first..])
+}
+
+/// Whether what stands behind this text is denied.
+pub(super) fn is_denied(before: &str) -> bool {
+    // As long as any words that deny, with markup behind them.
+    let from = before.char_indices().rev().nth(40).map_or(0, |it| it.0);
+    DENIED.is_match(&before[from..])
+}
+
+/// The pieces of a text that are not denied.
+fn affirmed(text: &str) -> Vec<Piece> {
+    pieces(text).filter(|it| !is_denied(&text[..it.start])).collect()
+}
+
+/// Numbers that are looked at behind or before the final one: nobody leaves a choice between more.
+const MOST_JOINED: usize = 64;
+
+/// The last number, with those before it that are joined to it, if one of these joints is among them.
+fn last_of<'a>(text: &'a str, pieces: &[Piece], joints: &[Joint]) -> Vec<(&'a str, Numeral)> {
+    let Some(last) = pieces.iter().rposition(|it| it.numeral.is_some()) else { return Vec::new() };
+    let mut first = last;
+    let mut is_choice = false;
+    while first > last.saturating_sub(MOST_JOINED)
+        && let Some(joint) = joint(&text[pieces[first - 1].end..pieces[first].start])
+    {
+        first -= 1;
+        is_choice |= joints.contains(&joint);
+    }
+    told(text, &pieces[if is_choice { first } else { last }..=last])
+}
+
+/// The first number, with those behind it that are joined to it, if an "or" is among them.
+fn first_of<'a>(text: &'a str, pieces: &[Piece]) -> Vec<(&'a str, Numeral)> {
+    let between = |pair: &[Piece]| joint(&text[pair[0].end..pair[1].start]);
+    let found: Vec<Joint> = pieces.windows(2).take(MOST_JOINED).map_while(between).collect();
+    let length = if found.contains(&Joint::Or) { found.len() + 1 } else { 1 };
+    told(text, &pieces[..length])
+}
+
+fn told<'a>(text: &'a str, pieces: &[Piece]) -> Vec<(&'a str, Numeral)> {
+    let number = |it: &Piece| it.numeral.map(|numeral| (text_of(text, it.start, it.end), numeral));
+    pieces.iter().filter_map(number).collect()
 }
 
 fn text_of(text: &str, start: usize, end: usize) -> &str {

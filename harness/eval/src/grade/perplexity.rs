@@ -9,6 +9,7 @@ use super::coherence::above_one;
 use super::quantity::Quantity;
 use super::written::{self, Per};
 use super::{Evidence, Finding, Grader, Metric, cut, mistake};
+use crate::count::counted;
 use crate::yaml::{Malformed, Span};
 
 /// How likely the model finds a text; no text is generated.
@@ -84,7 +85,7 @@ impl Perplexity {
 impl Grader for Perplexity {
     fn grade(&self, evidence: &Evidence<'_>) -> Result<Finding, String> {
         let [likelihood] = evidence.likelihoods else {
-            return Err(format!("{} likelihoods for one text", evidence.likelihoods.len()));
+            return Err(format!("{} for one text", counted(evidence.likelihoods.len(), "likelihood")));
         };
         let text = self.text.as_deref().unwrap_or(evidence.text);
         let nats = -likelihood.logprob;

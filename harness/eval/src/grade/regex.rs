@@ -5,6 +5,7 @@ use regex_syntax::hir::Hir;
 use serde_json::json;
 
 use super::{Evidence, Finding, Form, Grader, Text, cut, mistake, text, written};
+use crate::count::counted;
 use crate::yaml::{Malformed, Span};
 
 /// The pattern is found in the answer; with `equals`, a group of its last match is that text.
@@ -44,8 +45,7 @@ impl Regex {
         if let Some(group) = group.filter(|_| chosen > groups) {
             let message = match groups {
                 0 => format!("there is no group {chosen}: the pattern has no groups"),
-                1 => format!("there is no group {chosen}: the pattern has 1 group"),
-                _ => format!("there is no group {chosen}: the pattern has {groups} groups"),
+                _ => format!("there is no group {chosen}: the pattern has {}", counted(groups, "group")),
             };
             mistakes.push(mistake(group.span, message));
         }

@@ -4,16 +4,18 @@ use regex::{Regex, RegexBuilder};
 use serde_json::json;
 
 use super::exact::fold;
-use super::number::last_number;
+use super::number::{final_numbers, is_denied};
 use super::numeral::{Numeral, Piece, pieces};
 use super::{Evidence, Finding, Grader, Metric, Text, cut, mistake, text, written};
+use crate::count::counted;
 use crate::yaml::{Malformed, Spanned};
 
 /// The known steps are in the answer, in order, before the final answer.
 ///
 /// A step is a number, found where a number of the text (as [`Numeral`] defines it) is equal, or a text, found in any
 /// case, white space folded, where no letter or digit touches it. Steps count only before the final answer: the number
-/// that the grader `number` takes for final or, where `answer` is a text, its last place; without `answer`, anywhere.
+/// that the grader `number` takes for final or, where `answer` is a text, the last place where it stands and is not denied
+/// ("not done"); without `answer`, anywhere.
 ///
 /// With n steps, three shares are reported:
 ///
@@ -118,17 +120,24 @@ impl Grader for Steps {
         let all: Vec<Piece> = pieces(text).collect();
         let (end, is_right, found) = match &self.answer {
             None => (text.len(), None, None),
-            Some(Sought { what: What::Number(wanted), .. }) => match last_number(text) {
-                None => (text.len(), Some(false), None),
-                Some((written, number)) => {
-                    let start = written.as_ptr() as usize - text.as_ptr() as usize;
-                    (start, Some(number.quantity.equals(wanted.quantity)), Some(written))
+            Some(Sought { what: What::Number(wanted), .. }) => {
+                let found = final_numbers(text);
+                match found.first() {
+                    None => (text.len(), Some(false), None),
+                    Some((written, _)) => {
+                        let start = written.as_ptr() as usize - text.as_ptr() as usize;
+                        let is_right = found.iter().all(|it| it.1.quantity.equals(wanted.quantity));
+                        (start, Some(is_right), Some(*written))
+                    }
                 }
-            },
-            Some(answer @ Sought { what: What::Text(_), .. }) => match answer.places(text, &all).last() {
-                None => (text.len(), Some(false), None),
-                Some((start, end)) => (*start, Some(true), Some(&text[*start..*end])),
-            },
+            }
+            Some(answer @ Sought { what: What::Text(_), .. }) => {
+                let places = answer.places(text, &all);
+                match places.iter().rfind(|it| !is_denied(&text[..it.0])) {
+                    None => (text.len(), Some(false), None),
+                    Some((start, end)) => (*start, Some(true), Some(&text[*start..*end])),
+                }
+            }
         };
         let before = &all[..all.partition_point(|it| it.end <= end)];
         let mut numbers: Vec<f64> =
@@ -149,7 +158,8 @@ impl Grader for Steps {
         let follows = is_right.map(|it| f64::from(u8::from(it && in_order > 0)));
         let shares: Vec<f64> = [Some(recall), Some(prefix_share), follows].into_iter().flatten().collect();
         let score = shares.iter().sum::<f64>() / shares.len() as f64;
-        let mut reason = format!("{in_order} of {count} steps in order, the first {prefix} without a gap");
+        let mut reason =
+            format!("{in_order} of {} in order, the first {prefix} without a gap", counted(count, "step"));
         if let Some(missing) = self.steps.get(prefix) {
             reason = format!("{reason}, `{}` not found there", cut(&missing.written, 40));
         }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Evidence, Finding, Grader, Rubric, Weighted, cut};
 use crate::backend::{Likelihood, Message};
+use crate::count::counted;
 use crate::dataset::filter::Filter;
 use crate::dataset::pattern::Pattern;
 use crate::dataset::python;
@@ -292,7 +293,8 @@ impl Options {
     fn grade(&self, pick: Pick, likelihoods: &[Likelihood]) -> Result<Finding, String> {
         let wanted: usize = self.scorings.iter().map(|it| it.continuations.len()).sum();
         if likelihoods.len() != wanted || wanted < self.texts.len() {
-            return Err(format!("{} likelihoods for {wanted} continuations", likelihoods.len()));
+            let found = counted(likelihoods.len(), "likelihood");
+            return Err(format!("{found} for {}", counted(wanted, "continuation")));
         }
         let (own, alone) = likelihoods.split_at(self.texts.len());
         let logprobs: Vec<f64> = own.iter().map(|it| it.logprob).collect();
@@ -369,7 +371,7 @@ impl Options {
 impl Told {
     fn grade(&self, of: OfText, likelihoods: &[Likelihood]) -> Result<Finding, String> {
         let [likelihood] = likelihoods else {
-            return Err(format!("{} likelihoods for one text", likelihoods.len()));
+            return Err(format!("{} for one text", counted(likelihoods.len(), "likelihood")));
         };
         let logprob = likelihood.logprob;
         if !logprob.is_finite() {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+pub(super) use crate::count::counted;
+use crate::count::grouped;
 use crate::stats::Interval;
 
 /// What stands for a value that is not there: never 0.
@@ -97,25 +99,6 @@ pub(super) fn bytes(value: u64) -> String {
 /// A whole number, in groups of three digits.
 pub(super) fn count(value: u64) -> String {
     grouped(&value.to_string())
-}
-
-/// A count of things: `1 trial`, `2 trials`.
-pub(super) fn counted(number: usize, thing: &str) -> String {
-    format!("{} {thing}{}", count(number as u64), if number == 1 { "" } else { "s" })
-}
-
-/// A decimal number, its whole part in groups of three digits.
-fn grouped(number: &str) -> String {
-    let (sign, number) = number.strip_prefix('-').map_or(("", number), |it| ("-", it));
-    let (whole, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
-    let mut out = sign.to_owned();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out + rest
 }
 
 /// Milliseconds since 1970, as ISO 8601 has it, in UTC.

@@ -56,7 +56,7 @@ impl Session {
                 return Err(Unanswered::Errored(format!("a grader asks `{name}`: {reason}")));
             }
         };
-        let opened = self.pool.judge(position, &models[position], weights, trial);
+        let opened = self.pool.open(position, &models[position], weights, trial);
         let opened =
             opened.map_err(|failure| Unanswered::Errored(format!("`{name}`: {}", failure.message)))?;
         let response = opened.load().and_then(|()| {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::backend::{BackendError, Generate, Message, Prompt, Request, Score};
+use crate::count::counted;
 use crate::diagnostic::Mistake;
 use crate::explain;
 use crate::gate::{Gate, Ruling, Standing};
@@ -140,10 +141,10 @@ impl Session {
             Some(TakenUp { row, alive, kept, gone }) => {
                 store.forget(row.id, &gone)?;
                 notes.push(format!(
-                    "run {} goes on: {} of {} trials are there",
+                    "run {} goes on: {} of {} are there",
                     row.id,
                     kept.len(),
-                    chosen.len()
+                    counted(chosen.len(), "trial")
                 ));
                 resumed = kept.into_iter().map(|it| (it.name.clone(), it)).collect();
                 store.resume(row.id, &options.run)?;

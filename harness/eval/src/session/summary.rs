@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::{Ledger, Session, Tally, lock};
+use crate::count::counted;
 use crate::golden::{self, Golden};
 use crate::stats::Estimate;
 use crate::store::ModelRow;
@@ -27,8 +28,9 @@ impl Session {
             let all = tally.scored.len() + tally.unscored + tally.errored + tally.skipped;
             if all != row.planned && self.store_broke.get().is_none() {
                 summary.failures.push(format!(
-                    "{}: {} trials were planned, {all} are accounted for",
-                    row.name, row.planned
+                    "{}: {} planned, {all} accounted for",
+                    row.name,
+                    counted(row.planned, "trial")
                 ));
             }
             if row.planned > 0 && row.skipped.is_none() {
@@ -40,12 +42,14 @@ impl Session {
             ledger.models.iter().filter(|it| it.skipped.is_some() && it.planned > 0).collect();
         if !skipped.is_empty() {
             let trials: usize = skipped.iter().map(|it| it.planned).sum();
-            summary.lines.push(format!("{} models skipped, with {trials} trials", skipped.len()));
+            let (models, trials) = (counted(skipped.len(), "model"), counted(trials, "trial"));
+            summary.lines.push(format!("{models} skipped, with {trials}"));
         }
         if ledger.served > 0 {
-            summary
-                .lines
-                .push(format!("{} answers came from the run that was taken up again", ledger.served));
+            summary.lines.push(format!(
+                "{} came from the run that was taken up again",
+                counted(ledger.served, "answer")
+            ));
         }
         if let Some((error, _)) = self.store_broke.get() {
             summary.failures.push(error.clone());
@@ -67,17 +71,19 @@ impl Session {
     fn lines_of(&self, row: &ModelRow, tally: &Tally) -> Vec<String> {
         let Tally { scored, unscored, errored, skipped, rulings, stale, .. } = tally;
         let mut lines = vec![format!(
-            "{}: {} trials = {} scored + {unscored} unscored + {errored} errored + {skipped} skipped",
+            "{}: {} = {} scored + {unscored} unscored + {errored} errored + {skipped} skipped",
             row.name,
-            row.planned,
+            counted(row.planned, "trial"),
             scored.len(),
         )];
         if let (Some(Estimate { mean, interval, n, clusters, .. }), false) =
             (tally.estimate(), self.options.partial)
         {
             lines.push(format!(
-                "  mean score {mean:.3}, 95 % interval {:.3} to {:.3} (n = {n}, {clusters} clusters)",
-                interval.low, interval.high
+                "  mean score {mean:.3}, 95 % interval {:.3} to {:.3} (n = {n}, {})",
+                interval.low,
+                interval.high,
+                counted(clusters, "cluster")
             ));
         }
         let order = ["same", "drifted", "better", "regressed", "undecided", "reached", "missed"];
@@ -124,7 +130,8 @@ impl Session {
         }
         if proposed > 0 {
             summary.lines.push(format!(
-                "{proposed} goldens would change: `cargo insta review` shows them, `cargo xtask bless` accepts them all"
+                "{} would change: `cargo insta review` shows what, `cargo xtask bless` accepts all",
+                counted(proposed, "golden")
             ));
         }
     }

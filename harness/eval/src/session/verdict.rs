@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Session, Tally, Told, lock};
+use crate::count::counted;
 use crate::gate::Gate;
 use crate::report::compare::{Analysis, By, Pair, analyse};
 use crate::stats::compare::Verdict;
@@ -97,7 +98,8 @@ impl Session {
         let left = tally.done - analysis.whole.difference.n;
         if left > 0 {
             // Writing to a String cannot fail.
-            let _ = write!(sentence, "; {left} trials without a score or a golden that holds are not in it");
+            let left = counted(left, "trial");
+            let _ = write!(sentence, "; without {left} that have no score or no golden that holds");
         }
         let all = self.plan.trials.iter().filter(|it| it.model as usize == model).count();
         if tally.done < all {

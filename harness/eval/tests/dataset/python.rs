@@ -98,3 +98,22 @@ proptest! {
         }
     }
 }
+
+/// A template that would go down the stack, or take all memory.
+#[test]
+fn templates_end() {
+    let values = jinja::value_of(&json!({ "a": "x" }));
+    for wrong in [
+        format!("{{{{ {}1 }}}}", "1+".repeat(100_000)),
+        format!("{{{{ {}a }}}}", "not ".repeat(100_000)),
+        format!("{{{{ a{} }}}}", "|string".repeat(50_000)),
+        "{{ 'a' * 100000000000 }}".to_owned(),
+        "{{ a|indent(100000000000) }}".to_owned(),
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}".to_owned(),
+    ] {
+        assert!(Template::new(&wrong).and_then(|it| it.render(&values)).is_err(), "{:.40}", wrong);
+    }
+    // As long as an expression may be.
+    let long = format!("{{{{ {}1 }}}}", "1+".repeat(3_990));
+    assert_eq!(Template::new(&long).unwrap().render(&values).unwrap(), "3991");
+}

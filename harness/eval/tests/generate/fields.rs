@@ -177,7 +177,7 @@ fn databases_and_units(#[case] text: &str, #[case] wanted: &str) {
     "not all eigenvalues of this matrix are rational",
     "eigenvalues([[0, 2], [1, 0]])"
 )]
-#[case("det([[1, 2]])", "expected a square matrix, found 1 rows and 2 columns", "[[1, 2]]")]
+#[case("det([[1, 2]])", "expected a square matrix, found 1 row and 2 columns", "[[1, 2]]")]
 #[case("det([])", "this is no matrix: rows have as many numbers as the first, and at least one", "[]")]
 #[case(
     "linear_program([1, 1], [[1, 0, 4]])",

@@ -128,6 +128,103 @@ fn mistakes_point_at_themselves(#[case] text: &str, #[case] message: &str, #[cas
     fails(text, message, underlined);
 }
 
+/// Programs that would take all time or memory, each of whose parts is within its bounds.
+#[rstest]
+// Lists that share their items write, and compare, as if they did not.
+#[case("text(iterate(0, 12, x => [x] * 100)[-1])", "lists in lists hold more than a million values")]
+#[case("iterate([], 15, x => [x, x])[-1] == iterate([], 15, x => [x, x])[-1]", "")]
+#[case("unique([iterate(0, 5, x => [x] * 9)[-1] for i in range(2000)])", "")]
+#[case("sorted([iterate(0, 5, x => [x] * 9)[-1] for i in range(2000)])", "")]
+#[case("[iterate(0, 5, x => [x] * 9)[-1] for i in range(2000)] == 1", "lists in lists")]
+#[case("components([iterate(0, 15, x => [x])[-1]], [])", "")]
+#[case("shortest([[[[[[[[[[[[[[[1]]]]]]]]]]]]], 2, 3]], 2, 2)", "")]
+#[case("topological([iterate(0, 15, x => [x])[-1]], [])", "lists are too deep in lists")]
+#[case("orders([iterate(0, 15, x => [x])[-1]], [])", "lists are too deep in lists")]
+#[case("matchings([1], [iterate(0, 15, x => [x])[-1]], [])", "lists are too deep in lists")]
+// Sums of fractions whose denominators have nothing in common.
+#[case("sum([1 / p for p in primes(100000)])", "8192 bits|steps")]
+#[case("mean([1 / p for p in primes(100000)])", "8192 bits|steps")]
+#[case("variance([1 / p for p in primes(10000)])", "8192 bits|steps")]
+#[case("dot([1 / p for p in primes(10000)], [1 / (p + 1) for p in primes(10000)])", "8192 bits|steps")]
+#[case("expectation([[1, 1 / p] for p in primes(10000)])", "8192 bits|steps")]
+#[case("makespan([1 / p for p in primes(10000)], 1)", "8192 bits|steps")]
+#[case("knapsack([[1, 1 / p] for p in primes(4000)], 50)", "8192 bits|steps")]
+#[case(
+    "spanning_tree([[0, p, 1 / p] for p in primes(2000)] + [[0, p, 1 / (p * p * p * p * p * p)] for p in primes(1000)])",
+    ""
+)]
+#[case("distance([[i, i + 1, 1 / (10 ** 40 + i)] for i in range(400)], 0, 400)", "8192 bits|steps")]
+#[case("max_flow([[0, 1, 1 / (10 ** 100 + i)] for i in range(400)] + [[1, 2, 1]], 0, 2)", "8192 bits|steps")]
+#[case(
+    "critical_path([[i, 1 / (10 ** 100 + i), [i - 1] if i > 0 else []] for i in range(400)])",
+    "8192 bits|steps"
+)]
+#[case("trapezoid(x => 1 / (x + 10 ** 20), 0, 1, 1000)", "8192 bits|steps")]
+#[case("euler((t, y) => 1 / (y * y + 1), 0, 1, 1 / 3, 1000)", "8192 bits|steps")]
+#[case("newton([1, 0, -2], 1 / 3, 20)", "8192 bits|steps")]
+#[case("poly([1] * 10000, 10 ** 1000)", "8192 bits|steps")]
+#[case("bisection([1] * 9999 + [-1], -3, 10 ** 1000, 60)", "")]
+#[case("interpolate([[i, 1 / (10 ** 50 + i)] for i in range(600)], 1 / 7)", "")]
+#[case("det([[1 / (10 ** 600 + 12 * i + j) for j in range(12)] for i in range(12)])", "")]
+#[case("inverse([[10 ** 2000 + (i * j * j) % 7 for j in range(12)] for i in range(12)])", "")]
+#[case("characteristic([[1 / (10 ** 300 + 12 * i + j) for j in range(12)] for i in range(12)])", "")]
+#[case("solve([[10 ** 2000 + (i * j * j) % 7 for j in range(12)] for i in range(12)], range(12))", "")]
+#[case("roots([735134400, 0, 0, 735134400])", "too many divisors")]
+#[case("roots([1 / (10 ** 2000 + i) for i in range(12)])", "")]
+#[case("binomial_chance(200, 100, 1 / (10 ** 2000))", "8192 bits|steps")]
+#[case("linear_program([1, 1], [[10 ** 900, i + 1, 10 ** 900] for i in range(20)])", "bits")]
+#[case(
+    "gcd(10 ** 2000, 10 ** 1999 + 1) + sum([gcd(10 ** 2000 + i, 7 ** 2900) for i in range(90000)])",
+    "steps"
+)]
+#[case("fold(range(90000), 1 / 10 ** 2000, (s, i) => s + i)", "steps")]
+#[case("[round(1 / 7 ** 2900 + i, 3) for i in range(90000)]", "steps")]
+#[case("[10 ** 2000 // (i + 1) % 7 for i in range(90000)]", "steps")]
+// Continued fractions that agree for a long time.
+#[case(
+    "[a[-1][0] / a[-1][1] < a[-11][0] / a[-11][1] for a in [iterate([1, 1], 11000, p => [p[1], p[0] + p[1]])]]",
+    ""
+)]
+#[case(
+    "[a[-1][0] / a[-1][1] == a[-11][0] / a[-11][1] for a in [iterate([1, 1], 11000, p => [p[1], p[0] + p[1]])]]",
+    ""
+)]
+#[case("combinations(range(100000), 50000)", "more than 20 000 choices")]
+#[case("combinations(range(20000), 19999)", "steps")]
+#[case("tuples(range(100), 16)", "more than 20 000 such lists")]
+#[case("\"ab\" * 131072 + \"c\"", "262144 bytes")]
+#[case("replace(\"a\" * 262144, \"a\", \"a\" * 262144)", "")]
+#[case("join(range(100000), \"a\" * 262144)", "")]
+#[case("powmod(7, 10 ** 2400, 10 ** 2400 + 1)", "steps")]
+#[case("srtf([[2000000000, 1]])", "steps")]
+#[case("round_robin([[0, 2000000000]], 1)", "steps")]
+#[case("knights(range(12), [[0, \"knights\", 1]] * 90000)", "steps")]
+#[case("edit_distance(\"a\" * 200000, \"b\" * 200000)", "steps")]
+#[case(
+    "sql(\"\", \"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n\")",
+    "interrupted"
+)]
+#[case("sql(\"\", \"SELECT zeroblob(1000000000)\")", "too big")]
+#[case("sql(\"CREATE TABLE t (a)\", \"SELECT random()\")", "authorized")]
+#[case("sql(\"\", \"SELECT CURRENT_TIMESTAMP\")", "authorized")]
+#[case("sql(\"\", \"SELECT date('now')\")", "differ from run to run")]
+#[case("sql(\"\", \"SELECT datetime(0, 'unixepoch', 'localtime')\")", "differ from run to run")]
+#[case("sql(\"ATTACH '/tmp/proofmark-attack.db' AS x\", \"SELECT 1\")", "authorized")]
+fn everything_ends(#[case] text: &str, #[case] message: &str) {
+    let begun = std::time::SystemTime::now();
+    let outcome = super::value_within(text, 4_000_000);
+    let took = begun.elapsed().unwrap_or_default();
+    // Far above what it takes, far below what it took without bounds.
+    assert!(took.as_secs() < 30, "{text} took {took:?}");
+    match outcome {
+        Ok(_) => assert!(message.is_empty(), "{text} has a value, wanted {message}"),
+        Err(wrong) => {
+            let told = message.split('|').any(|it| wrong.message.contains(it));
+            assert!(told, "{text}: {wrong:?}, wanted {message}");
+        }
+    }
+}
+
 #[test]
 fn nothing_runs_for_ever() {
     let text = "len([1 for a in range(300) for b in range(300) for c in range(300) if a + b + c < 0])";

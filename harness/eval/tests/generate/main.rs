@@ -11,7 +11,12 @@ use eval::generate::{Wrong, evaluate};
 const FUEL: u64 = 1_000_000;
 
 fn value(text: &str) -> Result<String, Wrong> {
-    evaluate(text, &[], "test", FUEL).map(|it| it.to_string())
+    value_within(text, FUEL)
+}
+
+/// The value, within so many steps.
+fn value_within(text: &str, fuel: u64) -> Result<String, Wrong> {
+    evaluate(text, &[], "test", fuel).map(|it| it.to_string())
 }
 
 /// The expression has this value.

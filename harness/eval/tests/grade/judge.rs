@@ -116,7 +116,7 @@ fn agreement_is_told() {
     let grade = judged(SCALE, &["VERDICT: 5"; 4]).unwrap();
     assert!(grade.reason.contains("κ = 0.00"), "{grade:?}");
     let grade = judged(SCALE, &["VERDICT: 5", "VERDICT: 5", "what?", "VERDICT: 1"]).unwrap();
-    assert!(grade.reason.contains("1 verdicts unread"), "{grade:?}");
+    assert!(grade.reason.contains("1 verdict unread"), "{grade:?}");
 }
 
 /// The grade of an answer whose judge finds replies so likely, first to the answer, then to the labelled ones.

@@ -128,6 +128,19 @@ fn large_answers() -> Vec<String> {
         "%",
         "5%",
         "x^{5} ",
+        "\\[ $a$ ",
+        "$1$ or ",
+        "$a$, ",
+        "\\( ",
+        "1 or ",
+        "1, or ",
+        "not 1 ",
+        "≠1",
+        "cannot be the ",
+        "answers are ",
+        "= ",
+        "\u{200b}",
+        "\u{305}",
     ];
     let mut answers: Vec<String> = pieces.iter().map(|it| it.repeat((1 << 20) / it.len())).collect();
     answers.push("\\boxed{".repeat(70_000) + "5" + &"}".repeat(70_000));
@@ -152,6 +165,7 @@ fn no_answer_is_slow() {
         "length: { max_words: 10, max_chars: 10, max_lines: 10 }",
         "math: '\\frac{1}{2}'",
         "math: { value: '{1, 2, 3}', ordered: true }",
+        "math: '\\text{Yes}'",
         "sql: { schema: 'CREATE TABLE t (a)', rows: [[1]] }",
         "steps: { of: [1, 5, x, answer], answer: 5 }",
         "coherence: {}",

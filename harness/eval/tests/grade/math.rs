@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rstest::rstest;
 
-use crate::{check, grade};
+use crate::{check, check_fast, grade};
 
 #[track_caller]
 fn score(value: &str, answer: &str) -> f64 {
@@ -190,6 +190,79 @@ fn different(value: &str, answer: &str) {
 #[case("52_8", "52_{8}")]
 #[case("52_8", "52₈")]
 #[case("10^{100}", "10^{99} \\cdot 10")]
+// As models write them.
+#[case("1/3", "0.\\dot{3}")]
+#[case("1/3", "0.\\dot3")]
+#[case("1/6", "0.1\\dot{6}")]
+#[case("2/11", "0.\\dot{1}\\dot{8}")]
+#[case("1/7", "0.\\dot{1}4285\\dot{7}")]
+#[case("1/6", "0.1(6)")]
+#[case("1/3", "0.(3)")]
+#[case("1/6", "0.16\u{305}")]
+#[case("1/6", "0.1\\bar{6}")]
+#[case("3/2", "3:2")]
+#[case("3:2", "6 : 4")]
+#[case("3:2", "\\frac{3}{2}")]
+#[case("3", "\\log_{2}{8}")]
+#[case("3", "log2(8)")]
+#[case("\\log_2 n", "log2 n")]
+#[case("n\\log_2 n", "n \\cdot \\log2(n)")]
+#[case("2", "\\lg 100")]
+#[case("2", "\\log_{10}100")]
+#[case("2", "log10(100)")]
+#[case("\\sqrt{2}", "\\sqrt{2} \\approx 1.414")]
+#[case("\\sqrt{2}", "x = \\sqrt{2} \\approx 1.414")]
+#[case("1.414", "\\sqrt{2} ≈ 1.414")]
+#[case("x = \\sqrt{2}", "x = \\sqrt{2} \\approx 1.414")]
+#[case("5, -5", "x = 5 \\quad \\text{or} \\quad x = -5")]
+#[case("5, -5", "x = \\pm 5")]
+#[case("5, -5", "x_1 = 5, x_2 = -5")]
+#[case("5, -5", "x \\in \\{-5, 5\\}")]
+#[case("5, -5", "\\left\\{5, -5\\right\\}")]
+#[case("3", "x^2 = 9 \\implies x = 3")]
+#[case("(5, \\infty)", "\\{x \\mid x > 5\\}")]
+#[case("(5, \\infty)", "\\{x : x > 5\\}")]
+#[case("(5, \\infty)", "\\left\\{x \\in \\mathbb{R} \\middle| x > 5\\right\\}")]
+#[case("(2, 5]", "x > 2 \\text{ and } x \\leq 5")]
+#[case("(2, 5]", "x > 2, x \\le 5")]
+#[case("(2, 5]", "x > 2 \\land x \\le 5")]
+#[case("(2, 5]", "(2, \\infty) \\cap (-\\infty, 5]")]
+#[case("(-\\infty, 3) \\cup (5, \\infty)", "x < 3, x > 5")]
+#[case("(-\\infty, 3) \\cup (5, \\infty)", "x \\in (-\\infty, 3) \\cup (5, \\infty)")]
+#[case("(-\\infty, 2) \\cup (2, \\infty)", "\\mathbb{R} \\setminus \\{2\\}")]
+#[case("(-\\infty, 2) \\cup (2, 3) \\cup (3, \\infty)", "x \\ne 2 \\text{ and } x \\ne 3")]
+#[case("\\mathbb{R} \\setminus \\{2, 3\\}", "(-\\infty, 2) \\cup (2, 3) \\cup (3, \\infty)")]
+#[case("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix} 1 \\\\[4pt] 2 \\end{pmatrix}")]
+#[case("(1, 2)", "\\Biggl(1,\\ 2\\Biggr)")]
+#[case("5", "\\phantom{1}5")]
+#[case("5", "5 \\hspace{1cm}")]
+#[case("5", "\\color{blue}{5}")]
+#[case("10\\text{ m/s}", "10\\,\\frac{\\text{m}}{\\text{s}}")]
+#[case("10\\text{ m/s}", "36\\ \\frac{\\text{km}}{\\text{h}}")]
+#[case("10\\text{ m/s}", "10\\ \\text{m}\\cdot\\text{s}^{-1}")]
+#[case("10", "10\\,\\frac{\\text{m}}{\\text{s}}")]
+#[case("\\text{(C)}", "\\text{C}")]
+#[case("\\text{(C)}", "C")]
+#[case("\\text{(C)}", "(C)")]
+#[case("\\text{(C)}", "\\textbf{(C)}")]
+#[case("\\text{Yes}", "\\textbf{Yes.}")]
+#[case("314000", "3.14 \\times 10^5")]
+#[case("1000", "\\$1{,}000")]
+#[case("1000", "$1{,}000$")]
+#[case("50\\%", "50\\%")]
+#[case("\\frac{3}{2}", "1\\frac{1}{2}")]
+#[case("\\frac{3}{2}", "1 \\dfrac{1}{2}")]
+#[case("-\\frac{3}{2}", "-1\\frac12")]
+#[case("2", "\\sqrt[3]{8}")]
+#[case("\\frac{\\sqrt[3]{4}}{2}", "2^{-1/3}")]
+#[case("e^{i\\pi/2}", "i")]
+#[case("\\frac{10!}{7!}", "720")]
+#[case("45^\\circ", "45")]
+#[case("45^\\circ", "45°")]
+#[case("45^\\circ", "45\\text{ degrees}")]
+#[case("\\{\\frac12, 3\\}", "\\left\\{3, 0.5\\right\\}")]
+#[case("2\\pi r", "2\\cdot\\pi\\cdot r")]
+#[case("\\ln 2", "ln(2)")]
 fn are_equal(#[case] value: &str, #[case] answer: &str) {
     equal(value, answer);
 }
@@ -271,6 +344,37 @@ fn are_equal(#[case] value: &str, #[case] answer: &str) {
 #[case("5", "{{{{{{")]
 #[case("5", "5)")]
 #[case("x", "x x^{-1}")]
+#[case("5", "5 ≈ 7")]
+#[case("5", "7 ≈ 5 ≈ 9")]
+#[case("\\sqrt{2}", "\\sqrt{3} \\approx 1.41")]
+#[case("(2, 5]", "x > 2 \\text{ or } x \\le 5")]
+#[case("(-\\infty, 3) \\cup (5, \\infty)", "x < 3 \\text{ and } x > 5")]
+#[case("(-\\infty, 2) \\cup (2, \\infty)", "\\mathbb{R} \\setminus \\{3\\}")]
+#[case("3:2", "2:3")]
+#[case("3:2", "3:2:1")]
+#[case("1/3", "0.3")]
+#[case("1/3", "0.\\dot{3}1")]
+#[case("10\\text{ m/s}", "10\\,\\frac{\\text{s}}{\\text{m}}")]
+#[case("\\text{(C)}", "\\text{(B)}")]
+#[case("\\text{(C)}", "B")]
+#[case("\\text{(C)}", "\\text{(B) or (C)}")]
+#[case("\\text{Yes}", "\\text{Yes and no}")]
+#[case("\\text{Yes}", "\\text{Yes or no}")]
+#[case("5", "1, 2, 3, 4, 5")]
+#[case("5", "\\{1, 2, 3, 4, 5\\}")]
+#[case("5", "15")]
+#[case("5", "5.0000000001")]
+#[case("5", "\\infty - \\infty + 5")]
+#[case("5", "5 + 0/0")]
+#[case("5", "10^{10^{10!}}")]
+#[case("5", "5\\text{ square }\\text{m}^{2147483647}\\text{ or } 7")]
+#[case("5\\text{ m}", "5\\text{ square }\\text{m}^{2147483647}")]
+#[case("5", "五")]
+#[case("12", "1\u{200b}2")]
+#[case("5", "५")]
+#[case("5", "\\frac{5}{}")]
+#[case("5", "\\frac{}{}")]
+#[case("5", "=5=6")]
 fn are_different(#[case] value: &str, #[case] answer: &str) {
     different(value, answer);
 }
@@ -294,8 +398,83 @@ fn are_different(#[case] value: &str, #[case] answer: &str) {
 #[case("\\boxed{\\frac{3}{4}} and the answer is 5", "3/4")]
 #[case("The answer is \\boxed{\\dfrac{3}{4}\\text{ m}}.", "3/4")]
 #[case("It costs $5 or $7.\nThe rest is 3/4", "3/4")]
+#[case("So the solutions are $x = 3$ or $x = -3$.", "3, -3")]
+#[case("The answer is $3$ or $-3$.", "3, -3")]
+#[case("The answers are $3$ and $-3$.", "3, -3")]
+#[case("The answers are 3 and -3", "3, -3")]
+#[case("The answer is $1$, $2$, $3$.", "\\{1, 2, 3\\}")]
+#[case("Since $x = 2$, $y = 3$.", "3")]
+#[case("The answer is $3$ and $x$ is not needed.", "3")]
+#[case("The answer is $3$, $x$ being whole.", "3")]
+#[case("The answer is approximately 3.14", "3.14")]
+#[case("The answer is exactly $\\frac{3}{4}$.", "3/4")]
+#[case("1/4 plus 1/2 equals 3/4", "3/4")]
+#[case("So the day is Tuesday.", "\\text{Tuesday}")]
+#[case("The answer is Tuesday because it rains on Monday.", "\\text{Tuesday}")]
+#[case("Yes, because 2 < 3.", "\\text{Yes}")]
+#[case("The total is 3/4 because 1/4 is left.", "3/4")]
 fn is_final(#[case] answer: &str, #[case] value: &str) {
     check(&written(value), answer, 1.0, "found");
+}
+
+/// An answer that leaves a choice, or takes itself back, is none.
+#[rstest]
+#[case("The answer is $5$ or $6$.", "5")]
+#[case("The answer is $6$ or $5$.", "5")]
+#[case("So $x = 6$ or $x = 5$.", "5")]
+#[case("The answer is 5 or 6", "5")]
+#[case("\\boxed{5} \\boxed{6}", "5")]
+#[case("The answer is not 5.", "5")]
+#[case("The answer is not $5$.", "5")]
+#[case("It is not $5$.", "5")]
+#[case("It is $x \\neq 5$.", "5")]
+#[case("The answer is not Tuesday.", "\\text{Tuesday}")]
+#[case("It is Tuesday or Wednesday.", "\\text{Tuesday}")]
+fn leaves_a_choice(#[case] answer: &str, #[case] value: &str) {
+    check(&written(value), answer, 0.0, "");
+}
+
+/// Expressions that are short, and long to compute.
+#[test]
+fn no_expression_is_slow() {
+    let expressions = [
+        "9^".repeat(900),
+        "(1+".repeat(600),
+        "\\sqrt{".repeat(250),
+        format!("{}5", "x^{40}+".repeat(280)),
+        "1/".repeat(900),
+        format!("({}1)^{{2000}}", "x+y+z+".repeat(200)),
+        "2000!".repeat(300),
+        "\\binom{2000}{1000}".repeat(80),
+        format!("{}1", "\\log_2 2^{39000}\\cdot".repeat(90)),
+        format!("\\log_{{3}} 3^{{25000}} + {}", "1".repeat(1800)),
+        format!("{}5", "3^{25000}/7^{14000}+".repeat(90)),
+        format!("{}5", "x^{300}/(x+1)^{300}+".repeat(90)),
+        format!("\\sqrt[64]{{{}}}", "2^{39000}+".repeat(150) + "1"),
+        vec!["1"; 900].join(","),
+        vec!["x"; 900].join(","),
+        vec!["[1,2)"; 300].join("\\cup"),
+        vec!["x>1"; 300].join(","),
+        vec!["x \\ne 1"; 200].join(" \\text{ and } "),
+        "\\{".repeat(600),
+    ];
+    for expression in expressions {
+        let answer = format!("\\boxed{{{expression}}}");
+        for value in [
+            "5",
+            "x^2 + 1",
+            "1, 2",
+            "(1, 2)",
+            "\\{1, 2\\}",
+            "(-\\infty, 2)",
+            "y = x",
+            "\\text{Yes}",
+            "5\\text{ m}",
+        ] {
+            check_fast(&written(value), &answer);
+            assert!(score(value, &answer) < 0.5, "{value} is met by {answer:.40}…");
+        }
+    }
 }
 
 #[test]

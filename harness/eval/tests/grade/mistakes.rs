@@ -19,6 +19,29 @@ pub(crate) fn check(written: &str, wanted: &[&str]) {
     }
 }
 
+/// Each key of each grader with a letter too many: the one that is meant is named, at its own place.
+#[test]
+fn every_key_is_suggested() {
+    let schema = serde_json::to_value(schemars::schema_for!(eval::grade::written::Rubric)).unwrap();
+    let mut tried = 0;
+    for (grader, form) in schema["properties"].as_object().unwrap() {
+        let forms = form["anyOf"].as_array().cloned().unwrap_or_else(|| vec![form.clone()]);
+        let name = forms.iter().find_map(|it| it["$ref"].as_str()?.strip_prefix("#/$defs/")).expect(grader);
+        for key in schema["$defs"][name]["properties"].as_object().unwrap().keys() {
+            let written = format!("{grader}: {{ {key}q: 1 }}");
+            let node = yaml::parse(&written).unwrap();
+            let mistakes = Rubric::read(&node).expect_err(&written);
+            let message = format!("unknown key `{key}q`: did you mean `{key}`?");
+            let found = mistakes.iter().find(|it| it.message == message);
+            let found = found.unwrap_or_else(|| panic!("{written}: {mistakes:?}, wanted {message}"));
+            let place = found.span.expect("it has a place").start as usize;
+            assert!(written[place..].starts_with(&format!("{key}q")), "{written}: {found:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "{tried} keys");
+}
+
 #[rstest]
 #[case("{}", &["no grader"])]
 #[case("42", &["expected a mapping of graders, found a number"])]

@@ -111,6 +111,16 @@ fn reads(#[case] answer: &str, #[case] value: &str) {
 #[case("42 is \\frac{x}{2}", "42")]
 #[case("42, not 2\\sqrt{3}", "42")]
 #[case("50%-60", "60")]
+#[case("The answer is not 41, it is 42", "42")]
+#[case("It is not 41 but 42", "42")]
+#[case("42 ≠ 41", "42")]
+#[case("\\boxed{42 \\neq 41}", "42")]
+#[case("The answer is 42 or 42.0", "42")]
+#[case("The answer is 1/2 or 0.5", "1/2")]
+#[case("The answer is 42, 3 more than 39", "42")]
+#[case("The answer is 42 and 3 are left", "42")]
+#[case("2 or 3 steps, so 42", "42")]
+#[case("\\boxed{x = 1, y = 42}", "42")]
 fn is_final(#[case] answer: &str, #[case] value: &str) {
     check(&format!("number: {value}"), answer, 1.0, "found");
 }
@@ -155,6 +165,35 @@ fn is_final(#[case] answer: &str, #[case] value: &str) {
 fn is_no_number(#[case] answer: &str) {
     check("number: 42", answer, 0.0, "no number found");
     check("number: { value: 0, tolerance: 1e300 }", answer, 0.0, "no number found");
+}
+
+/// An answer that leaves a choice, or takes itself back, is none.
+#[rstest]
+#[case("The answer is 42 or 43", "found 42 or 43")]
+#[case("The answer is 41 or 42", "found 41 or 42")]
+#[case("The answer is $42$ or $43$.", "found $42 or $43")]
+#[case("The answer is 40, 41, or 42", "found 40 or 41 or 42")]
+#[case("It is 41 or 42", "found 41 or 42")]
+#[case("It is 40, 41 or maybe 42", "found 40 or 41 or 42")]
+#[case("\\boxed{41 \\text{ or } 42}", "found 41 or 42")]
+#[case("\\boxed{40, 41, 42}", "found 40 or 41 or 42")]
+#[case("\\boxed{41 \\text{ and } 42}", "found 41 or 42")]
+#[case("\\boxed{41 \\quad\\text{or}\\quad 42}", "found 41 or 42")]
+#[case("The answer is not 42.", "no number found")]
+#[case("It can't be $42$.", "no number found")]
+#[case("x ≠ 42", "no number found")]
+#[case("x \\neq 42", "no number found")]
+#[case("\\boxed{142}", "found 142")]
+#[case("\\boxed{42} \\boxed{43}", "found 43")]
+#[case("4\u{200b}2", "found 2")]
+#[case("４２", "no number found")]
+#[case("४२", "no number found")]
+#[case("10^10^10!", "no number found")]
+#[case("9^9^9^9^9", "no number found")]
+#[case("1e1000000000000000000000", "no number found")]
+#[case("0/0", "no number found")]
+fn is_another(#[case] answer: &str, #[case] reason: &str) {
+    check("number: 42", answer, 0.0, reason);
 }
 
 #[rstest]

@@ -44,6 +44,9 @@ fn steps_alone() {
     check("steps: { of: [lock, read, unlock] }", "Unlock, lock, read.", 2.0 / 3.0, "2 of 3");
     check("steps: { of: [1, 2], answer: done }", "1, then 2: Done. 3", 1.0, "the right answer follows");
     check("steps: { of: [1, 2], answer: done }", "1, then 2.", 2.0 / 3.0, "the final answer is wrong");
+    check("steps: { of: [1, 2], answer: done }", "1, then 2, and it is not done.", 2.0 / 3.0, "is wrong");
+    check("steps: { of: [1, 2], answer: 3 }", "1, then 2. The answer is 3 or 4.", 2.0 / 3.0, "is wrong");
+    check("steps: { of: [1, 2], answer: 3 }", "1, then 2. The answer is not 3.", 1.0 / 3.0, "is wrong");
 }
 
 #[test]

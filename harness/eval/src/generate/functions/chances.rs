@@ -7,7 +7,7 @@ use num_traits::{One as _, Signed as _, Zero as _};
 use super::numbers::binomial;
 use super::{Call, Function};
 use crate::generate::Wrong;
-use crate::generate::value::Value;
+use crate::generate::value::{Value, compared};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -19,11 +19,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
             if k > n {
                 return Ok(Value::whole(0));
             }
-            call.pay(n as u64 * (1 + super::super::value::bits(&p) / 64))?;
-            let many = BigRational::from_integer(binomial(n, k));
-            let chance =
-                many * num_traits::pow(p.clone(), k) * num_traits::pow(BigRational::one() - p, n - k);
-            call.new_number(chance)
+            let mut chance = BigRational::from_integer(binomial(n, k));
+            call.pay(n as u64)?;
+            let other = BigRational::one() - &p;
+            for it in std::iter::repeat_n(&p, k).chain(std::iter::repeat_n(&other, n - k)) {
+                chance = call.product(&chance, it)?;
+            }
+            Ok(Value::Number(chance))
         },
     },
     Function {
@@ -45,12 +47,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the probability of the cause given the sign: of P(cause), P(sign | cause) and P(sign | no cause)",
         run: |call| {
             let (prior, hit, alarm) = (probability(call, 0)?, probability(call, 1)?, probability(call, 2)?);
-            let both = &prior * &hit;
-            let sign = &both + (BigRational::one() - &prior) * alarm;
+            let both = call.product(&prior, &hit)?;
+            let other = call.product(&(BigRational::one() - &prior), &alarm)?;
+            let sign = call.sum(&both, &other)?;
             if sign.is_zero() {
                 return Err(call.fails("the sign never shows: nothing follows from it"));
             }
-            call.new_number(both / sign)
+            call.quotient(&both, &sign).map(Value::Number)
         },
     },
     Function {
@@ -63,13 +66,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 if chance.is_negative() {
                     return Err(call.wrong(0, "a probability is not below 0"));
                 }
-                sum += value * chance;
-                total += chance;
+                let share = call.product(value, chance)?;
+                sum = call.sum(&sum, &share)?;
+                total = call.sum(&total, chance)?;
             }
             if !total.is_one() {
                 return Err(call.wrong(0, format!("the probabilities add up to {total}, not to 1")));
             }
-            call.new_number(sum)
+            Ok(Value::Number(sum))
         },
     },
     Function {
@@ -77,8 +81,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the sum of the numbers divided by how many there are",
         run: |call| {
             let numbers = some(call)?;
-            let mean = mean(&numbers);
-            call.new_number(mean)
+            mean(call, &numbers).map(Value::Number)
         },
     },
     Function {
@@ -86,14 +89,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the number in the middle of the sorted list; of an even one, the mean of the two in the middle",
         run: |call| {
             let mut numbers = some(call)?;
-            numbers.sort();
+            numbers.sort_by(compared);
             let middle = numbers.len() / 2;
-            let median = if numbers.len() % 2 == 1 {
-                numbers.swap_remove(middle)
-            } else {
-                mean(&numbers[middle - 1..=middle])
-            };
-            call.new_number(median)
+            if numbers.len() % 2 == 1 {
+                return Ok(Value::Number(numbers.swap_remove(middle)));
+            }
+            mean(call, &numbers[middle - 1..=middle]).map(Value::Number)
         },
     },
     Function {
@@ -101,8 +102,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the mean of the squared differences from the mean: of a population, divided by n",
         run: |call| {
             let numbers = some(call)?;
-            let variance = squares(&numbers) / BigRational::from_integer(BigInt::from(numbers.len()));
-            call.new_number(variance)
+            let squares = squares(call, &numbers)?;
+            call.quotient(&squares, &whole(numbers.len())).map(Value::Number)
         },
     },
     Function {
@@ -113,8 +114,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
             if numbers.len() < 2 {
                 return Err(call.wrong(0, "a sample's variance needs two numbers"));
             }
-            let variance = squares(&numbers) / BigRational::from_integer(BigInt::from(numbers.len() - 1));
-            call.new_number(variance)
+            let squares = squares(call, &numbers)?;
+            call.quotient(&squares, &whole(numbers.len() - 1)).map(Value::Number)
         },
     },
 ];
@@ -132,15 +133,22 @@ fn some(call: &Call<'_, '_>) -> Result<Vec<BigRational>, Wrong> {
     if numbers.is_empty() { Err(call.wrong(0, "expected at least one number")) } else { Ok(numbers) }
 }
 
-fn mean(numbers: &[BigRational]) -> BigRational {
-    let sum = numbers.iter().fold(BigRational::zero(), |sum, it| sum + it);
-    sum / BigRational::from_integer(BigInt::from(numbers.len()))
+fn whole(number: usize) -> BigRational {
+    BigRational::from_integer(BigInt::from(number))
 }
 
-fn squares(numbers: &[BigRational]) -> BigRational {
-    let mean = mean(numbers);
-    numbers.iter().fold(BigRational::zero(), |sum, it| {
-        let distance = it - &mean;
-        sum + &distance * &distance
-    })
+fn mean(call: &mut Call<'_, '_>, numbers: &[BigRational]) -> Result<BigRational, Wrong> {
+    let total = call.total(numbers)?;
+    call.quotient(&total, &whole(numbers.len()))
+}
+
+fn squares(call: &mut Call<'_, '_>, numbers: &[BigRational]) -> Result<BigRational, Wrong> {
+    let mean = mean(call, numbers)?;
+    let mut sum = BigRational::zero();
+    for it in numbers {
+        let distance = call.difference(it, &mean)?;
+        let square = call.product(&distance, &distance)?;
+        sum = call.sum(&sum, &square)?;
+    }
+    Ok(sum)
 }

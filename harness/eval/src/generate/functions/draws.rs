@@ -1,6 +1,7 @@
 //! Draws: what differs from case to case.
 
 use super::{Call, Function, Outcome};
+use crate::count::counted;
 use crate::generate::Wrong;
 use crate::generate::value::Value;
 
@@ -37,7 +38,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let (from, to) = bounds(call, 1)?;
             let room = to - from + 1;
             if i64::try_from(n).is_ok_and(|n| n > room) {
-                return Err(call.wrong(0, format!("there are only {room} numbers from {from} to {to}")));
+                return Err(call.wrong(0, format!("from {from} to {to} there are fewer numbers: {room}")));
             }
             let mut drawn: Vec<i64> = Vec::with_capacity(n);
             // Floyd: each step adds one number, and every set is as likely.
@@ -149,7 +150,8 @@ fn graph(call: &mut Call<'_, '_>) -> Outcome {
     }
     let wanted = call.count(1, count * (count - 1) / 2)?;
     if wanted < count - 1 {
-        return Err(call.wrong(1, format!("{count} nodes are connected by {} edges or more", count - 1)));
+        let edges = counted(count - 1, "edge");
+        return Err(call.wrong(1, format!("{count} nodes are connected by at least {edges}")));
     }
     let (from, to) = bounds(call, 2)?;
     call.pay((count * count) as u64)?;

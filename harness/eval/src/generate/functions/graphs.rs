@@ -7,7 +7,7 @@ use num_traits::{Signed as _, Zero as _};
 
 use super::{Call, Function, Outcome};
 use crate::generate::Wrong;
-use crate::generate::value::Value;
+use crate::generate::value::{Value, compared};
 
 /// The most nodes and edges.
 const MOST: usize = 500;
@@ -55,7 +55,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the least total weight of edges, taken without direction, that connect all nodes",
         run: |call| {
             let mut graph = graph(call, 0)?;
-            graph.edges.sort_by(|a, b| a.2.cmp(&b.2));
+            graph.edges.sort_by(|a, b| compared(&a.2, &b.2));
             let mut group: Vec<usize> = (0..graph.nodes.len()).collect();
             let mut total = BigRational::zero();
             for (from, to, weight) in &graph.edges {
@@ -63,13 +63,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 if a != b {
                     call.pay(group.len() as u64)?;
                     group.iter_mut().filter(|it| **it == b).for_each(|it| *it = a);
-                    total += weight;
+                    total = call.sum(&total, weight)?;
                 }
             }
             if group.iter().any(|it| *it != group[0]) {
                 return Err(call.fails("the edges do not connect all nodes"));
             }
-            call.new_number(total)
+            Ok(Value::Number(total))
         },
     },
     Function {
@@ -97,10 +97,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the nodes to which a way leads from a node along pairs [from, to], itself first, the nearest next",
         run: |call| {
             let pairs = call.tuples(0, 2, "pairs [from, to]")?;
+            let cost = call.value(0).cost();
             let mut found = vec![call.value(1).clone()];
             let mut next = 0;
             while next < found.len() {
-                call.pay(1 + pairs.len() as u64)?;
+                call.pay(cost)?;
                 for pair in &pairs {
                     if pair[0] == found[next] && !found.contains(&pair[1]) {
                         found.push(pair[1].clone());
@@ -190,10 +191,12 @@ fn between(call: &Call<'_, '_>) -> Result<(Graph, usize, usize), Wrong> {
     Ok((graph, from, to))
 }
 
-fn indexed_pairs(call: &Call<'_, '_>, nodes: &[Value]) -> Result<Vec<(usize, usize)>, Wrong> {
+fn indexed_pairs(call: &mut Call<'_, '_>, nodes: &[Value]) -> Result<Vec<(usize, usize)>, Wrong> {
     if nodes.len() > MOST {
         return Err(call.wrong(0, format!("at most {MOST} nodes")));
     }
+    let size = nodes.iter().map(|it| 1 + it.size() / 16).sum::<u64>();
+    call.pay(size.saturating_mul(call.list(1)?.len() as u64))?;
     let place = |value: &Value| {
         let found = nodes.iter().position(|it| it == value);
         found.ok_or_else(|| call.wrong(1, format!("{} is none of the nodes", value.told())))
@@ -210,8 +213,8 @@ fn distances(call: &mut Call<'_, '_>, graph: &Graph, from: usize) -> Result<Vec<
         let mut changed = false;
         for (a, b, weight) in &graph.edges {
             let Some(so_far) = &distances[*a] else { continue };
-            let through = so_far + weight;
-            if distances[*b].as_ref().is_none_or(|it| through < *it) {
+            let through = call.sum(so_far, weight)?;
+            if distances[*b].as_ref().is_none_or(|it| compared(&through, it).is_lt()) {
                 distances[*b] = Some(through);
                 changed = true;
             }
@@ -266,7 +269,7 @@ fn max_flow(call: &mut Call<'_, '_>) -> Outcome {
     }
     let mut room = vec![vec![BigRational::zero(); count]; count];
     for (from, to, capacity) in &graph.edges {
-        room[*from][*to] += capacity;
+        room[*from][*to] = call.sum(&room[*from][*to], capacity)?;
     }
     let mut flow = BigRational::zero();
     loop {
@@ -290,14 +293,15 @@ fn max_flow(call: &mut Call<'_, '_>) -> Outcome {
             way.push((from, at));
             at = from;
         }
-        let Some(most) = way.iter().map(|(from, to)| room[*from][*to].clone()).min() else { break };
+        let most = way.iter().map(|(from, to)| &room[*from][*to]).min_by(|a, b| compared(a, b)).cloned();
+        let Some(most) = most else { break };
         for (from, to) in way {
-            room[from][to] -= &most;
-            room[to][from] += &most;
+            room[from][to] = call.difference(&room[from][to], &most)?;
+            room[to][from] = call.sum(&room[to][from], &most)?;
         }
-        flow += most;
+        flow = call.sum(&flow, &most)?;
     }
-    call.new_number(flow)
+    Ok(Value::Number(flow))
 }
 
 fn critical_path(call: &mut Call<'_, '_>) -> Outcome {
@@ -325,10 +329,11 @@ fn critical_path(call: &mut Call<'_, '_>) -> Outcome {
         let Some(at) = ready else { return Err(call.wrong(0, "the tasks wait for one another in a circle")) };
         left.remove(&at);
         let (duration, before) = &parsed[at];
-        let begins = before.iter().filter_map(|it| ends[*it].clone()).max().unwrap_or_else(BigRational::zero);
-        ends[at] = Some(begins + duration);
+        let begins = before.iter().filter_map(|it| ends[*it].as_ref()).max_by(|a, b| compared(a, b));
+        ends[at] = Some(call.sum(begins.unwrap_or(&BigRational::zero()), duration)?);
     }
-    let Some(length) = ends.iter().flatten().max().cloned() else { return call.new_list(Vec::new()) };
+    let last = ends.iter().flatten().max_by(|a, b| compared(a, b)).cloned();
+    let Some(length) = last else { return call.new_list(Vec::new()) };
     // Back from the last, along what each really waited for.
     let mut chains: Vec<Vec<usize>> =
         (0..tasks.len()).filter(|it| ends[*it].as_ref() == Some(&length)).map(|it| vec![it]).collect();

@@ -68,7 +68,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |call| {
             let mut items: Vec<Value> = Vec::new();
             for it in call.list(0)?.iter() {
-                call.pay(items.len() as u64)?;
+                call.pay(items.len() as u64 * (1 + it.size() / 16))?;
                 if !items.contains(it) {
                     items.push(it.clone());
                 }
@@ -267,7 +267,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |call| {
             let list = call.list(0)?;
             let k = call.count(1, list.len())?;
-            if super::numbers::binomial(list.len(), k) > num_bigint::BigInt::from(20_000) {
+            if super::numbers::more_sets_than(list.len(), k, 20_000) {
                 return Err(call.fails("there are more than 20 000 choices"));
             }
             let mut choices: Vec<Vec<usize>> = vec![Vec::new()];
@@ -325,7 +325,8 @@ fn range(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn sorted(call: &mut Call<'_, '_>, mut keyed: Vec<(Value, Value)>) -> Outcome {
-    call.pay(keyed.len() as u64 * u64::from(keyed.len().max(1).ilog2() + 1))?;
+    let size = keyed.iter().map(|it| 1 + it.0.size() / 16).fold(0, u64::saturating_add);
+    call.pay(size.saturating_mul(u64::from(keyed.len().max(1).ilog2() + 1)))?;
     keyed.sort_by(|a, b| a.0.total(&b.0));
     if let Some((a, b)) = keyed.windows(2).map(|it| (&it[0].0, &it[1].0)).find(|(a, b)| a.order(b).is_none())
     {

@@ -2,7 +2,7 @@
 
 use super::{Call, Function, Outcome};
 use crate::generate::Wrong;
-use crate::generate::value::Value;
+use crate::generate::value::{Value, compared};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -67,12 +67,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
             call.pay((lengths.len() * workers) as u64)?;
             let mut free = vec![num_rational::BigRational::from_integer(0.into()); workers];
             for it in lengths {
-                if let Some(next) = free.iter_mut().min() {
-                    *next += it;
+                if let Some(next) = free.iter_mut().min_by(|a, b| compared(a, b)) {
+                    *next = call.sum(next, &it)?;
                 }
             }
-            let last = free.into_iter().max().expect("there are workers");
-            call.new_number(last)
+            let last = free.into_iter().max_by(compared).expect("there are workers");
+            Ok(Value::Number(last))
         },
     },
     Function {
@@ -91,9 +91,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 Value::Text(text) => text.chars().map(|it| Value::text(it.to_string())).collect(),
                 _ => call.list(2)?.to_vec(),
             };
+            let cost = call.value(0).cost();
             let mut states = vec![call.value(1).clone()];
             for sign in &word {
-                call.pay(transitions.len() as u64)?;
+                call.pay(cost)?;
                 let state = states.last().cloned().expect("it begins with one");
                 let mut next = transitions.iter().filter(|it| it[0] == state && it[1] == *sign);
                 match (next.next(), next.next()) {
@@ -243,7 +244,7 @@ fn cache(call: &mut Call<'_, '_>) -> Outcome {
     let mut held: Vec<Value> = Vec::new();
     let mut places: Vec<Option<Value>> = vec![None; size];
     for request in requests.iter() {
-        call.pay(1 + held.len() as u64)?;
+        call.pay(1 + held.len() as u64 * (1 + request.size() / 16))?;
         if policy == "direct" {
             let Ok(number) = usize::try_from(call.small_of(2, request)?) else {
                 return Err(call.wrong(2, "a request is a number from 0"));

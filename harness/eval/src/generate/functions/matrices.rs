@@ -6,8 +6,9 @@ use num_rational::BigRational;
 use num_traits::{One as _, Signed as _, ToPrimitive as _, Zero as _};
 
 use super::{Call, Function, Outcome};
+use crate::count::counted;
 use crate::generate::Wrong;
-use crate::generate::value::{Value, bits};
+use crate::generate::value::{MOST_BITS, Value, bits, compared};
 
 /// Rows of numbers.
 type Matrix = Vec<Vec<BigRational>>;
@@ -55,9 +56,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let (mut matrix, right) = (call.matrix(0)?, call.numbers(1)?);
             let columns = matrix[0].len();
             if right.len() != matrix.len() {
-                return Err(
-                    call.wrong(1, format!("{} rows need as many numbers, not {}", matrix.len(), right.len()))
-                );
+                let rows = counted(matrix.len(), "row");
+                return Err(call.wrong(1, format!("{} for {rows}", counted(right.len(), "number"))));
             }
             for (row, it) in matrix.iter_mut().zip(right) {
                 row.push(it);
@@ -86,11 +86,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 call.matrix(1)?
             };
             if a[0].len() != b.len() {
-                return Err(call.fails(format!(
-                    "{} columns on the left, {} rows on the right",
-                    a[0].len(),
-                    b.len()
-                )));
+                let (columns, rows) = (counted(a[0].len(), "column"), counted(b.len(), "row"));
+                return Err(call.fails(format!("{columns} on the left, {rows} on the right")));
             }
             let product = multiply(call, &a, &b)?;
             if is_vector {
@@ -113,9 +110,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the sum of the diagonal of a square matrix",
         run: |call| {
             let matrix = square(call, 0)?;
-            Ok(Value::Number(
-                matrix.iter().enumerate().fold(BigRational::zero(), |sum, (at, row)| sum + &row[at]),
-            ))
+            call.total(matrix.iter().enumerate().map(|(at, row)| &row[at])).map(Value::Number)
         },
     },
     Function {
@@ -126,8 +121,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
             if u.len() != v.len() {
                 return Err(call.fails(format!("vectors of {} and {} numbers", u.len(), v.len())));
             }
-            let sum = u.iter().zip(&v).fold(BigRational::zero(), |sum, (a, b)| sum + a * b);
-            call.new_number(sum)
+            let mut sum = BigRational::zero();
+            for (a, b) in u.iter().zip(&v) {
+                let product = call.product(a, b)?;
+                sum = call.sum(&sum, &product)?;
+            }
+            Ok(Value::Number(sum))
         },
     },
     Function {
@@ -158,9 +157,14 @@ fn square(call: &Call<'_, '_>, at: usize) -> Result<Matrix, Wrong> {
     let matrix = call.matrix(at)?;
     let (rows, columns) = (matrix.len(), matrix[0].len());
     if rows != columns {
-        return Err(
-            call.wrong(at, format!("expected a square matrix, found {rows} rows and {columns} columns"))
-        );
+        return Err(call.wrong(
+            at,
+            format!(
+                "expected a square matrix, found {} and {}",
+                counted(rows, "row"),
+                counted(columns, "column")
+            ),
+        ));
     }
     Ok(matrix)
 }
@@ -193,8 +197,7 @@ fn reduced(call: &mut Call<'_, '_>, mut matrix: Matrix) -> Result<(Matrix, Vec<u
         for it in &mut matrix[top] {
             *it /= &pivot;
         }
-        let longest = matrix.iter().flatten().map(bits).max().unwrap_or(0);
-        call.pay((rows * columns) as u64 * (1 + longest / 64))?;
+        longest(call, &[&matrix])?;
         let base = matrix[top].clone();
         for (_, row) in matrix.iter_mut().enumerate().filter(|(at, row)| *at != top && !row[column].is_zero())
         {
@@ -214,9 +217,19 @@ fn reduced(call: &mut Call<'_, '_>, mut matrix: Matrix) -> Result<(Matrix, Vec<u
     Ok((matrix, pivots, det))
 }
 
+/// Pays for a step that goes through matrices, by the length of what is in them; an error where that is too long.
+fn longest(call: &mut Call<'_, '_>, matrices: &[&Matrix]) -> Result<(), Wrong> {
+    let entries = || matrices.iter().flat_map(|it| it.iter()).flatten();
+    let longest = entries().map(bits).max().unwrap_or(0);
+    if longest > MOST_BITS {
+        return Err(call.fails(format!("a number on the way has more than {MOST_BITS} bits")));
+    }
+    call.pay(entries().count() as u64 * (1 + (longest / 64).pow(2)))
+}
+
 fn multiply(call: &mut Call<'_, '_>, a: &Matrix, b: &Matrix) -> Result<Matrix, Wrong> {
-    let longest = a.iter().chain(b).flatten().map(bits).max().unwrap_or(0);
-    call.pay((a.len() * b.len() * b[0].len()) as u64 * (1 + longest / 64))?;
+    longest(call, &[a, b])?;
+    call.pay((a.len() * b.len() * b[0].len()) as u64)?;
     let entry = |row: &[BigRational], column: usize| {
         row.iter().zip(b).fold(BigRational::zero(), |sum, (x, row)| sum + x * &row[column])
     };
@@ -239,6 +252,9 @@ fn characteristic(call: &mut Call<'_, '_>, matrix: &Matrix) -> Result<Vec<BigRat
     Ok(coefficients)
 }
 
+/// The most fractions that are tried as roots.
+const MOST_ROOTS: usize = 50_000;
+
 /// The rational roots of a polynomial, the highest power first: the least first, each as often as it is one.
 ///
 /// In lowest terms a root's numerator divides the last coefficient and its denominator the first, once all are whole.
@@ -251,7 +267,11 @@ pub(super) fn roots(
         polynomial.pop();
         found.push(BigRational::zero());
     }
-    let common = polynomial.iter().fold(BigInt::one(), |common, it| common.lcm(it.denom()));
+    let mut common = BigInt::one();
+    for it in &polynomial {
+        call.pay(((common.bits() + it.denom().bits()) / 64).pow(2))?;
+        common = common.lcm(it.denom());
+    }
     let scaled: Vec<BigInt> =
         polynomial.iter().map(|it| (it * BigRational::from_integer(common.clone())).to_integer()).collect();
     let divisors = |of: &BigInt, call: &mut Call<'_, '_>| -> Result<Vec<u64>, Wrong> {
@@ -264,13 +284,16 @@ pub(super) fn roots(
     if scaled.len() > 1 {
         let tops = divisors(&scaled[scaled.len() - 1], call)?;
         let bottoms = divisors(&scaled[0], call)?;
+        if tops.len() * bottoms.len() > MOST_ROOTS {
+            return Err(call.fails("these numbers have too many divisors to look for rational roots"));
+        }
         let mut candidates = Vec::new();
         for (top, bottom) in tops.iter().flat_map(|top| bottoms.iter().map(move |bottom| (top, bottom))) {
             call.pay(1)?;
             let it = BigRational::new(BigInt::from(*top), BigInt::from(*bottom));
             candidates.extend([-it.clone(), it]);
         }
-        candidates.sort();
+        candidates.sort_by(compared);
         candidates.dedup();
         for candidate in candidates {
             while polynomial.len() > 1 {
@@ -288,6 +311,6 @@ pub(super) fn roots(
             }
         }
     }
-    found.sort();
+    found.sort_by(compared);
     Ok(found)
 }

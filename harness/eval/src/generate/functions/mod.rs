@@ -21,12 +21,13 @@ use std::ops::Range;
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::ToPrimitive as _;
+use num_traits::{ToPrimitive as _, Zero as _};
 
 use super::Wrong;
 use super::evaluate::{self, Machine, mismatch};
-use super::parse::{Argument, Arrow};
+use super::parse::{Argument, Arrow, Operator};
 use super::value::{List, Value};
+use crate::count::counted;
 
 /// A function of the language.
 #[derive(Debug)]
@@ -113,16 +114,11 @@ impl Function {
         let most = if more { usize::MAX } else { named };
         if arguments.len() < least || arguments.len() > most {
             let wanted = match (least, most) {
-                (least, most) if least == most => format!("{least}"),
-                (least, usize::MAX) => format!("at least {least}"),
-                (least, most) => format!("{least} to {most}"),
+                (least, most) if least == most => counted(least, "argument"),
+                (least, usize::MAX) => format!("at least {}", counted(least, "argument")),
+                (least, most) => format!("{least} to {}", counted(most, "argument")),
             };
-            let plural = if wanted == "1" { "" } else { "s" };
-            return Err(format!(
-                "`{}` takes {wanted} argument{plural}, not {}",
-                self.name(),
-                arguments.len()
-            ));
+            return Err(format!("`{}` takes {wanted}, not {}", self.name(), arguments.len()));
         }
         for (parameter, argument) in parameters.iter().zip(arguments) {
             let arity = parameter.split_once("=>").map(|(names, _)| names.split(',').count());
@@ -135,8 +131,9 @@ impl Function {
                 }
                 (Some(arity), Argument::Arrow(arrow)) if arrow.names.len() != arity => {
                     return Err(format!(
-                        "`{}` takes `{parameter}` here: {arity} names before `=>`",
-                        self.name()
+                        "`{}` takes `{parameter}` here: {} before `=>`",
+                        self.name(),
+                        counted(arity, "name")
                     ));
                 }
                 _ => {}
@@ -172,8 +169,8 @@ impl<'m, 'e> Call<'m, 'e> {
                 Argument::Arrow(_) => Value::Boolean(false),
             });
         }
-        let size = values.iter().map(Value::size).sum();
-        machine.pay(size, &span)?;
+        let cost = values.iter().map(Value::cost).fold(0, u64::saturating_add);
+        machine.pay(cost, &span)?;
         Ok(Self { machine, arguments, values, span })
     }
 
@@ -202,6 +199,44 @@ impl<'m, 'e> Call<'m, 'e> {
 
     fn pay(&mut self, steps: u64) -> Result<(), Wrong> {
         self.machine.pay(steps, &self.span)
+    }
+
+    /// Arithmetic as an expression's own: bounded, and paid for.
+    fn compute(
+        &mut self,
+        operator: Operator,
+        a: &BigRational,
+        b: &BigRational,
+    ) -> Result<BigRational, Wrong> {
+        self.machine.compute(operator, a, b, &self.span)
+    }
+
+    fn sum(&mut self, a: &BigRational, b: &BigRational) -> Result<BigRational, Wrong> {
+        self.compute(Operator::Add, a, b)
+    }
+
+    fn difference(&mut self, a: &BigRational, b: &BigRational) -> Result<BigRational, Wrong> {
+        self.compute(Operator::Subtract, a, b)
+    }
+
+    fn product(&mut self, a: &BigRational, b: &BigRational) -> Result<BigRational, Wrong> {
+        self.compute(Operator::Multiply, a, b)
+    }
+
+    fn quotient(&mut self, a: &BigRational, b: &BigRational) -> Result<BigRational, Wrong> {
+        self.compute(Operator::Divide, a, b)
+    }
+
+    /// The sum of numbers.
+    fn total<'a>(
+        &mut self,
+        numbers: impl IntoIterator<Item = &'a BigRational>,
+    ) -> Result<BigRational, Wrong> {
+        let mut total = BigRational::zero();
+        for it in numbers {
+            total = self.sum(&total, it)?;
+        }
+        Ok(total)
     }
 
     fn value(&self, at: usize) -> &Value {

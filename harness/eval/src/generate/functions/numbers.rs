@@ -1,5 +1,7 @@
 //! Arithmetic and number theory.
 
+use std::cmp::Ordering;
+
 use num_bigint::BigInt;
 use num_integer::Integer as _;
 use num_rational::BigRational;
@@ -7,7 +9,7 @@ use num_traits::{One as _, Signed as _, ToPrimitive as _, Zero as _};
 
 use super::{Call, Function, Outcome};
 use crate::generate::Wrong;
-use crate::generate::value::Value;
+use crate::generate::value::{Value, compared};
 
 /// The largest number that is taken apart into primes: its root has so many steps.
 const LARGEST_FACTORED: u64 = 1_000_000_000_000;
@@ -42,19 +44,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         form: "min(a, …)",
         what: "the least of the numbers, or of a list's",
-        run: |call| extreme(call, |a, b| a < b),
+        run: |call| extreme(call, Ordering::is_lt),
     },
     Function {
         form: "max(a, …)",
         what: "the greatest of the numbers, or of a list's",
-        run: |call| extreme(call, |a, b| a > b),
+        run: |call| extreme(call, Ordering::is_gt),
     },
     Function {
         form: "sum(list)",
         what: "the sum of a list's numbers; 0 of none",
         run: |call| {
-            let sum = call.numbers(0)?.into_iter().fold(BigRational::zero(), |sum, it| sum + it);
-            call.new_number(sum)
+            let numbers = call.numbers(0)?;
+            call.total(&numbers).map(Value::Number)
         },
     },
     Function {
@@ -63,8 +65,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |call| {
             let mut product = BigRational::one();
             for it in call.numbers(0)? {
-                product *= it;
-                call.new_number(product.clone())?;
+                product = call.product(&product, &it)?;
             }
             Ok(Value::Number(product))
         },
@@ -89,6 +90,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the greatest common divisor, at least 0",
         run: |call| {
             let all = (0..call.len()).map(|at| call.integer(at)).collect::<Result<Vec<_>, _>>()?;
+            call.pay(all.iter().map(|it| (it.bits() / 64).pow(2)).sum())?;
             Ok(Value::whole(all.iter().fold(BigInt::zero(), |so_far, it| so_far.gcd(it))))
         },
     },
@@ -98,7 +100,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |call| {
             let mut multiple = BigInt::one();
             for at in 0..call.len() {
-                multiple = multiple.lcm(&call.integer(at)?);
+                let next = call.integer(at)?;
+                call.pay(((multiple.bits() + next.bits()) / 64).pow(2))?;
+                multiple = multiple.lcm(&next);
                 call.new_number(BigRational::from_integer(multiple.clone()))?;
             }
             Ok(Value::whole(multiple))
@@ -127,6 +131,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             if !modulus.is_positive() {
                 return Err(call.wrong(1, "the modulus is above 0"));
             }
+            call.pay(((a.bits() + modulus.bits()) / 64).pow(2) * 4)?;
             let found = a.extended_gcd(&modulus);
             if !found.gcd.abs().is_one() {
                 return Err(call.fails(format!("{a} has no inverse modulo {modulus}")));
@@ -288,12 +293,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-fn extreme(call: &Call<'_, '_>, better: fn(&BigRational, &BigRational) -> bool) -> Outcome {
+fn extreme(call: &Call<'_, '_>, better: fn(Ordering) -> bool) -> Outcome {
     let numbers = match call.value(0) {
         Value::List(_) if call.len() == 1 => call.numbers(0)?,
         _ => (0..call.len()).map(|at| call.number(at)).collect::<Result<_, _>>()?,
     };
-    let found = numbers.into_iter().reduce(|so_far, it| if better(&it, &so_far) { it } else { so_far });
+    let found =
+        numbers.into_iter().reduce(|so_far, it| if better(compared(&it, &so_far)) { it } else { so_far });
     found
         .map(Value::Number)
         .ok_or_else(|| call.fails("an empty list has neither a least nor a greatest number"))
@@ -316,6 +322,19 @@ fn factors(call: &mut Call<'_, '_>) -> Result<Vec<u64>, Wrong> {
         factors.push(n);
     }
     Ok(factors)
+}
+
+/// Whether there are more than so many sets of `k` among `n`; found without computing how many there are.
+pub(super) fn more_sets_than(n: usize, k: usize, most: u64) -> bool {
+    let mut sets = 1_u128;
+    // Each step gives a whole number again, and one that is larger.
+    for it in 0..k.min(n.saturating_sub(k)) {
+        sets = sets * (n - it) as u128 / (it + 1) as u128;
+        if sets > u128::from(most) {
+            return true;
+        }
+    }
+    false
 }
 
 /// How many sets of `k` there are among `n`.

@@ -4,9 +4,10 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{Signed as _, Zero as _};
 
-use super::Function;
 use super::matrices;
-use crate::generate::value::Value;
+use super::{Call, Function};
+use crate::generate::Wrong;
+use crate::generate::value::{Value, compared};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -14,8 +15,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         what: "the polynomial's value; coefficients are given from the highest power to the constant",
         run: |call| {
             let (coefficients, x) = (call.numbers(0)?, call.number(1)?);
-            let value = horner(&coefficients, &x);
-            call.new_number(value)
+            horner(call, &coefficients, &x).map(Value::Number)
         },
     },
     Function {
@@ -47,12 +47,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let mut x = call.number(1)?;
             let mut all = vec![Value::Number(x.clone())];
             for _ in 0..call.count(2, 20)? {
-                let below = horner(&slope, &x);
+                let below = horner(call, &slope, &x)?;
                 if below.is_zero() {
                     return Err(call.fails(format!("the slope at {x} is 0: there is no next step")));
                 }
-                x = &x - horner(&coefficients, &x) / below;
-                all.push(call.new_number(x.clone())?);
+                let above = horner(call, &coefficients, &x)?;
+                let step = call.quotient(&above, &below)?;
+                x = call.difference(&x, &step)?;
+                all.push(Value::Number(x.clone()));
             }
             call.new_list(all)
         },
@@ -64,8 +66,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |call| {
             let coefficients = call.numbers(0)?;
             let (mut low, mut high) = (call.number(1)?, call.number(2)?);
-            let sign = |x: &BigRational| horner(&coefficients, x).signum();
-            if low >= high || (sign(&low) * sign(&high)).is_positive() || sign(&low).is_zero() {
+            let sign = |call: &mut Call<'_, '_>, x: &BigRational| {
+                horner(call, &coefficients, x).map(|it| it.signum())
+            };
+            let (mut below, above) = (sign(call, &low)?, sign(call, &high)?);
+            if compared(&low, &high).is_ge() || (&below * &above).is_positive() || below.is_zero() {
                 return Err(call.fails(
                     "the polynomial has one sign at both ends, or is 0 at the lower: no root is enclosed",
                 ));
@@ -76,11 +81,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let mut all = vec![interval(&low, &high)];
             for _ in 0..call.count(3, 60)? {
                 call.pay(coefficients.len() as u64)?;
-                let middle = (&low + &high) / BigRational::from_integer(BigInt::from(2));
-                let there = sign(&middle);
+                let both = call.sum(&low, &high)?;
+                let middle = call.quotient(&both, &BigRational::from_integer(BigInt::from(2)))?;
+                let there = sign(call, &middle)?;
                 if there.is_zero() {
-                    (low, high) = (middle.clone(), middle);
-                } else if there == sign(&low) {
+                    (low, high, below) = (middle.clone(), middle, there);
+                } else if there == below {
                     low = middle;
                 } else {
                     high = middle;
@@ -98,17 +104,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
             if n == 0 {
                 return Err(call.wrong(3, "at least one strip"));
             }
-            let width = (&high - &low) / BigRational::from_integer(BigInt::from(n));
+            let distance = call.difference(&high, &low)?;
+            let width = call.quotient(&distance, &BigRational::from_integer(BigInt::from(n)))?;
             let mut sum = BigRational::zero();
             for at in 0..=n {
-                let x = &low + &width * BigRational::from_integer(BigInt::from(at));
+                let along = call.product(&width, &BigRational::from_integer(BigInt::from(at)))?;
+                let x = call.sum(&low, &along)?;
                 let Value::Number(value) = call.apply(0, &[Value::Number(x)])? else {
                     return Err(call.wrong(0, "expected a number"));
                 };
                 let twice = if at == 0 || at == n { 1 } else { 2 };
-                sum += value * BigRational::from_integer(BigInt::from(twice));
+                let value = call.product(&value, &BigRational::from_integer(BigInt::from(twice)))?;
+                sum = call.sum(&sum, &value)?;
             }
-            call.new_number(sum * width / BigRational::from_integer(BigInt::from(2)))
+            let twice = call.product(&sum, &width)?;
+            call.quotient(&twice, &BigRational::from_integer(BigInt::from(2))).map(Value::Number)
         },
     },
     Function {
@@ -122,9 +132,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 let Value::Number(slope) = call.apply(0, &arguments)? else {
                     return Err(call.wrong(0, "expected a number"));
                 };
-                y += &step * slope;
-                t += &step;
-                all.push(call.new_number(y.clone())?);
+                let rise = call.product(&step, &slope)?;
+                y = call.sum(&y, &rise)?;
+                t = call.sum(&t, &step)?;
+                all.push(Value::Number(y.clone()));
             }
             call.new_list(all)
         },
@@ -143,22 +154,32 @@ pub(super) const FUNCTIONS: &[Function] = &[
             for (at, own) in points.iter().enumerate() {
                 let mut term = own[1].clone();
                 for (_, other) in points.iter().enumerate().filter(|(other, _)| *other != at) {
-                    let distance = &own[0] - &other[0];
+                    let distance = call.difference(&own[0], &other[0])?;
                     if distance.is_zero() {
                         return Err(call.wrong(0, format!("two points at {}", own[0])));
                     }
-                    term = term * (&x - &other[0]) / distance;
+                    let from = call.difference(&x, &other[0])?;
+                    let share = call.quotient(&from, &distance)?;
+                    term = call.product(&term, &share)?;
                 }
-                value += term;
-                call.new_number(value.clone())?;
+                value = call.sum(&value, &term)?;
             }
-            call.new_number(value)
+            Ok(Value::Number(value))
         },
     },
 ];
 
-fn horner(coefficients: &[BigRational], x: &BigRational) -> BigRational {
-    coefficients.iter().fold(BigRational::zero(), |value, it| value * x + it)
+fn horner(
+    call: &mut Call<'_, '_>,
+    coefficients: &[BigRational],
+    x: &BigRational,
+) -> Result<BigRational, Wrong> {
+    let mut value = BigRational::zero();
+    for it in coefficients {
+        let raised = call.product(&value, x)?;
+        value = call.sum(&raised, it)?;
+    }
+    Ok(value)
 }
 
 fn derived(coefficients: &[BigRational]) -> Vec<BigRational> {

@@ -4,7 +4,7 @@ use num_rational::BigRational;
 use num_traits::Zero as _;
 
 use super::{Call, Function, Outcome};
-use crate::generate::value::Value;
+use crate::generate::value::{MOST_BITS, Value, bits, compared};
 
 /// The largest capacity or amount: a table has a row for each.
 const LARGEST: usize = 10_000;
@@ -25,8 +25,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 };
                 call.pay(capacity as u64)?;
                 for room in (weight..=capacity).rev() {
-                    let with = &best[room - weight] + &worth;
-                    if with > best[room] {
+                    let with = call.sum(&best[room - weight], &worth)?;
+                    if compared(&with, &best[room]).is_gt() {
                         best[room] = with;
                     }
                 }
@@ -134,7 +134,12 @@ fn linear_program(call: &mut Call<'_, '_>) -> Outcome {
     let (zero, one) = (BigRational::zero(), super::super::value::one());
     limits.push([-one.clone(), zero.clone(), zero.clone()]);
     limits.push([zero.clone(), -one, zero.clone()]);
-    call.pay((limits.len() as u64).pow(3))?;
+    // Corners are products of three numbers, compared with products of as many.
+    let longest = limits.iter().flatten().chain(&objective).map(bits).max().unwrap_or(0);
+    if longest > MOST_BITS / 8 {
+        return Err(call.fails(format!("a number has more than {} bits", MOST_BITS / 8)));
+    }
+    call.pay((limits.len() as u64).pow(3) * (1 + (3 * longest / 64).pow(2)))?;
     let product =
         |line: &[BigRational], point: &[BigRational; 2]| &line[0] * &point[0] + &line[1] * &point[1];
     // What is left to go on in for ever lies between directions along constraints: none may make the objective greater.

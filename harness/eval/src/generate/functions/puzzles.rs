@@ -1,6 +1,7 @@
 //! Logic puzzles: every solution, found by trying all of them.
 
 use super::{Call, Function, Outcome};
+use crate::count::counted;
 use crate::generate::Wrong;
 use crate::generate::value::Value;
 
@@ -104,7 +105,8 @@ fn orders(call: &mut Call<'_, '_>) -> Outcome {
 fn matchings(call: &mut Call<'_, '_>) -> Outcome {
     let (items, values) = (call.list(0)?, call.list(1)?);
     if items.len() != values.len() {
-        return Err(call.wrong(1, format!("{} items need as many values, not {}", items.len(), values.len())));
+        let items = counted(items.len(), "item");
+        return Err(call.wrong(1, format!("{} for {items}", counted(values.len(), "value"))));
     }
     let clues = clues(call, 2)?;
     let mut parsed = Vec::new();

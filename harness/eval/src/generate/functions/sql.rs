@@ -1,16 +1,24 @@
 //! SQL: what a query gives, on the database that is built in.
 
+use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, hooks};
 
 use super::{Call, Function, Outcome};
 use crate::generate::value::{Value, parsed};
+use crate::sqlite::{is_forbidden, tells_the_time};
 
 /// Instructions of the database's machine between two looks at the steps left.
 const INSTRUCTIONS: i32 = 1_000;
 
 /// How often it looks: together two million instructions.
 const LOOKS: u32 = 2_000;
+
+/// The largest text or row, in bytes.
+const LARGEST: i32 = 1 << 20;
+
+/// The most pages of a database: 16 MB.
+const PAGES: u32 = 4096;
 
 /// The most rows of a result.
 const MOST_ROWS: usize = 10_000;
@@ -43,6 +51,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn sql(call: &mut Call<'_, '_>) -> Outcome {
     let (script, query) = (call.text(0)?, call.text(1)?);
+    if tells_the_time(&script) || tells_the_time(&query) {
+        return Err(call.fails("the current and the local time differ from run to run"));
+    }
     call.pay(2_000)?;
     let run = || -> Result<Vec<Vec<Value>>, rusqlite::Error> {
         let mut database = Connection::open_in_memory()?;
@@ -54,9 +65,16 @@ fn sql(call: &mut Call<'_, '_>) -> Outcome {
                 looks == 0
             }),
         )?;
-        // Nothing outside: no other file.
+        database.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST)?;
+        database.execute_batch(&format!("PRAGMA max_page_count = {PAGES};"))?;
+        // Nothing outside: no other file. Nothing that differs from run to run.
         database.authorizer(Some(|it: hooks::AuthContext<'_>| match it.action {
-            hooks::AuthAction::Attach { .. } | hooks::AuthAction::Detach { .. } => hooks::Authorization::Deny,
+            hooks::AuthAction::Attach { .. }
+            | hooks::AuthAction::Detach { .. }
+            | hooks::AuthAction::Pragma { .. } => hooks::Authorization::Deny,
+            hooks::AuthAction::Function { function_name } if is_forbidden(function_name) => {
+                hooks::Authorization::Deny
+            }
             _ => hooks::Authorization::Allow,
         }))?;
         database.execute_batch(&script)?;

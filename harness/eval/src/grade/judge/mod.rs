@@ -8,6 +8,7 @@ use self::prompt::{Order, Question, Verdict, verdict};
 use super::written;
 use super::{Evidence, Finding, Found, Grader, Inquiry, Metric, Spanned, Text, cut, mistake, text};
 use crate::backend::Sampling;
+use crate::count::counted;
 use crate::stats::agreement::{Scale, kappa, krippendorff};
 use crate::yaml::{Malformed, Span};
 
@@ -168,9 +169,10 @@ impl Judge {
         let alpha = krippendorff(&units, Scale::Ordinal);
         let cohen = kappa(&pairs);
         let shown = |it: Option<f64>| it.map_or_else(|| "–".to_owned(), |it| format!("{it:.2}"));
-        let unread = if unread > 0 { format!(", {unread} verdicts unread") } else { String::new() };
-        let (count, alpha_shown, kappa_shown) = (self.labelled.len(), shown(alpha), shown(cohen));
-        let words = format!("on {count} labelled answers α = {alpha_shown}, κ = {kappa_shown}{unread}");
+        let unread =
+            if unread > 0 { format!(", {} unread", counted(unread, "verdict")) } else { String::new() };
+        let count = counted(self.labelled.len(), "labelled answer");
+        let words = format!("on {count} α = {}, κ = {}{unread}", shown(alpha), shown(cohen));
         let mut metrics = vec![Metric::new("labelled", pairs.len() as f64)];
         metrics.extend(alpha.map(|it| Metric::new("alpha", it)));
         metrics.extend(cohen.map(|it| Metric::new("kappa", it)));

@@ -41,7 +41,7 @@ pub(super) fn equal(a: &Expr, b: &Expr, domains: &Domains) -> bool {
     if let (Some(a), Some(b)) = (infinite(a), infinite(b)) {
         return a == b;
     }
-    compare(&[a, b], domains, |values| values[0] == values[1], |values| near(values[0], values[1]))
+    compare(&[a, b], domains, |values| same(&values[0], &values[1]), |values| near(values[0], values[1]))
 }
 
 /// Whether an expression has a value that can be found: one without is equal to nothing.
@@ -64,7 +64,7 @@ pub(super) fn proportional(a: (&Expr, &Expr), b: (&Expr, &Expr), domains: &Domai
             return a.is_zero() && b.is_zero();
         }
         let (c, d) = first.get_or_insert_with(|| (a.clone(), b.clone()));
-        a * &*d == &*c * b
+        same(&(a * &*d), &(&*c * b))
     };
     let nearly = |values: &[Approximate]| {
         let (c, d) = *start.get_or_insert((values[0], values[1]));
@@ -78,6 +78,12 @@ pub(super) fn proportional(a: (&Expr, &Expr), b: (&Expr, &Expr), domains: &Domai
     let mut names = Vec::new();
     a.variables(&mut names);
     !names.is_empty() && compare(&[&a, &b], domains, exactly, nearly)
+}
+
+/// Whether two fractions in lowest terms are one. (`BigRational`'s own comparison goes down a level for each term of their
+/// continued fractions, and the stack ends.)
+fn same(a: &BigRational, b: &BigRational) -> bool {
+    a.numer() == b.numer() && a.denom() == b.denom()
 }
 
 /// +1 or −1 for an infinity.

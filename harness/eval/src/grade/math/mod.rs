@@ -4,6 +4,7 @@ mod answer;
 mod approximate;
 mod equal;
 mod exact;
+mod line;
 mod parse;
 mod same;
 mod token;
@@ -26,15 +27,17 @@ use crate::yaml::{Malformed, Spanned};
 /// our own; no text is ever run. What it reads, in LaTeX, plain text and Unicode:
 ///
 /// - numbers with separators of thousands (outside brackets a comma with three digits behind it, unless the value is a
-///   list), decimals, `0.\overline{3}`, `1.5e3`; fractions (`\frac`, `\dfrac`, `/`, `½`), mixed numbers (`2\frac12`,
-///   `2 1/2`), percentages;
+///   list), decimals, `0.\overline{3}`, `0.\dot3`, `0.(3)`, `1.5e3`; fractions (`\frac`, `\dfrac`, `/`, `½`, `3:4`), mixed
+///   numbers (`2\frac12`, `2 1/2`), percentages;
 /// - sums, products (also without a sign), powers, roots, factorials, binomials, absolute values, floor and ceiling, the
-///   trigonometric, hyperbolic and inverse functions, `ln`, `log` (natural, or to a base `\log_2`), `exp`; π, e, i, ∞;
+///   trigonometric, hyperbolic and inverse functions, `ln`, `log` (natural, or to a base `\log_2`, `log2(x)`), `lg`, `exp`; π, e, i, ∞;
 ///   `1/2x` is (1/2)·x; a root with an odd index of a negative number is real;
 /// - variables of one letter, with an index (`x_1`), or Greek. Two or three small letters are a product of variables in the
 ///   value, and in an answer if all of them are variables of the value; longer names must be given in `variables`;
-/// - equations, inequalities in one variable, intervals and their unions, sets, tuples, lists (parted by commas, `or`, `and`;
-///   `±` makes two), matrices and vectors, words (`\text{Yes}`);
+/// - equations, inequalities in one variable (with `and` all must hold, with `or` one, with commas all if they can), intervals,
+///   their unions and intersections, `\mathbb{R} \setminus \{2\}`, sets, tuples, lists (parted by commas, `or`, `and`; `±`
+///   makes two), matrices and vectors, words (`\text{Yes}`);
+/// - of several steps joined by `\implies`, the last;
 /// - units behind an expression.
 ///
 /// Equal are:
@@ -42,11 +45,11 @@ use crate::yaml::{Malformed, Spanned};
 /// - expressions by value, as [`equal`](equal::equal) defines it, with its bounds of error. A decimal is what it says: 0.33 is
 ///   not 1/3, 1.414 is not √2;
 /// - equations that differ by a constant factor; `y = 2x` is also met by `2x`, and of an answer `x = …` to anything else the
-///   last side counts;
+///   last side counts; of an answer `a ≈ b`, b being within 1 % of a, either;
 /// - tuples part by part, in order; of two in round or square brackets, the brackets too, as they may be an interval's; lists in
 ///   any order unless `ordered`; sets in any order, doubles dropped; a list meets a set, and a tuple's parts in order meet
 ///   it without its brackets; inequalities and intervals as parts of the real line, pieces that meet joined; matrices by
-///   rows, a row vector being a column; words in any case.
+///   rows, a row vector being a column; words in any case, without brackets and punctuation around them.
 ///
 /// Units: where the value has none, the answer's is not read, as with the grader `number`, nor its percent sign; a value
 /// `75\%` is also met by 0.75. Where it has one (a letter alone must be written `\text{ m}`), an answer without is right
@@ -151,7 +154,12 @@ impl Grader for Math {
         let is_sound = |it: &&(&str, Result<Thing, String>)| {
             it.1.as_ref().is_ok_and(|it| is_words || !matches!(it, Thing::Words(_)))
         };
-        let Some((text, Ok(found))) = read.iter().find(is_sound) else {
+        let same = |it: &(&str, Result<Thing, String>)| {
+            it.1.as_ref().is_ok_and(|it| self.rules.same(&self.value, it))
+        };
+        // Of words, a whole sentence is some too: what is in it counts.
+        let meant = read.iter().filter(|it| is_words && same(it)).find(is_sound);
+        let Some((text, Ok(found))) = meant.or_else(|| read.iter().find(is_sound)) else {
             let reason = match &read[0].1 {
                 Err(reason) => reason.clone(),
                 Ok(_) => "only words".to_owned(),

@@ -1,5 +1,6 @@
 //! Reading: from tokens to a tree, within bounds of length and depth.
 
+use super::line;
 use super::token::{Bracket, Relation, Token, tokens};
 use super::tree::{Expr, Piece, Thing, Value};
 use super::unit::Unit;
@@ -65,15 +66,15 @@ impl Things<'_> {
     fn thing(self, tokens: &[Token]) -> Result<Thing, String> {
         let inner = self.deeper()?;
         let tokens = trimmed(tokens);
+        // Of a conclusion, the end.
+        let tokens = split(tokens, |it| *it == Token::Implies).pop().map_or(tokens, trimmed);
         let parts = split(tokens, is_separator);
         if parts.len() > 1 {
             let parts = parts.into_iter().filter(|it| !it.is_empty());
             let items = parts.map(|it| inner.thing(it)).collect::<Result<Vec<_>, _>>()?;
             if !items.is_empty() && items.iter().all(|it| matches!(it, Thing::Line(_))) {
-                if tokens_at_top(tokens).any(|it| *it == Token::Word("and".to_owned())) {
-                    return Err("inequalities that must all hold".to_owned());
-                }
-                return united(items);
+                let word = |word: &str| tokens_at_top(tokens).any(|it| *it == Token::Word(word.to_owned()));
+                return line::joined(&items, word("or"), word("and"));
             }
             return Ok(Thing::List(items));
         }
@@ -84,20 +85,40 @@ impl Things<'_> {
         let parts = split(tokens, |it| *it == Token::Cup);
         if parts.len() > 1 {
             let things = parts.into_iter().map(|it| inner.thing(it)).collect::<Result<Vec<_>, _>>()?;
-            return united(things);
+            return line::united(&things);
+        }
+        let parts = split(tokens, |it| *it == Token::Cap);
+        if parts.len() > 1 {
+            let things = parts.into_iter().map(|it| inner.thing(it)).collect::<Result<Vec<_>, _>>()?;
+            return line::common(&things);
+        }
+        if let [all, without] = split(tokens, |it| *it == Token::Without)[..] {
+            return line::without(&inner.thing(all)?, &inner.thing(without)?);
         }
         inner.atom(tokens)
     }
 
     fn related(self, tokens: &[Token], parts: &[&[Token]]) -> Result<Thing, String> {
-        use Relation::{AtLeast, AtMost, Equal, Greater, In, Less, Unequal};
+        use Relation::{AtLeast, AtMost, Equal, Greater, In, Less, Near, Unequal};
         let relations: Vec<Relation> = tokens_at_top(tokens)
             .filter_map(|it| if let Token::Relation(relation) = it { Some(*relation) } else { None })
             .collect();
         let [first, .., last] = parts else { return Err("a relation with nothing beside it".to_owned()) };
-        if relations.iter().all(|it| *it == Equal) {
+        if relations.iter().all(|it| matches!(it, Equal | Near)) {
+            let mut right = self.thing(last)?;
+            // What an answer rounds, it says twice.
+            if relations.last() == Some(&Near)
+                && self.context.known.is_some()
+                && let Ok(exact @ Thing::Value(_)) = self.thing(parts[parts.len() - 2])
+                && !exact.is_variable()
+            {
+                right = Thing::Rounded(Box::new(exact), Box::new(right));
+                if parts.len() == 2 {
+                    return Ok(right);
+                }
+            }
             let left = self.thing(first).unwrap_or_else(|_| Thing::Words(words(first).unwrap_or_default()));
-            return Ok(Thing::Equation(Box::new(left), Box::new(self.thing(last)?)));
+            return Ok(Thing::Equation(Box::new(left), Box::new(right)));
         }
         if relations[..] == [In] {
             return self.thing(last);
@@ -131,7 +152,7 @@ impl Things<'_> {
                         piece(low(), false, bound.clone(), false),
                         piece(bound, false, Expr::Infinity, false),
                     ],
-                    Equal | In => return Err("a relation that is not understood".to_owned()),
+                    Equal | Near | In => return Err("a relation that is not understood".to_owned()),
                 }
             }
             ([one, other], [left, middle, right]) if is_variable(middle) => match (one, other) {
@@ -168,7 +189,7 @@ impl Things<'_> {
                     _ => None,
                 };
                 if *open == Bracket::Curly {
-                    if let [_, condition] = &split(inner, |it| *it == Token::Bar)[..] {
+                    if let [_, condition] = &split(inner, |it| matches!(it, Token::Bar | Token::Colon))[..] {
                         return self.thing(condition);
                     }
                     let items = parts.into_iter().filter(|it| !it.is_empty()).map(|it| self.thing(it));
@@ -233,6 +254,11 @@ fn unit(tokens: &[Token]) -> Result<(Option<Unit>, bool), String> {
     {
         return Ok((None, true));
     }
+    Ok((Unit::of(&unit_words(tokens)?), false))
+}
+
+/// The words of a unit, each with its power.
+fn unit_words(tokens: &[Token]) -> Result<Vec<(String, i32)>, String> {
     let mut named: Vec<(String, i32)> = Vec::new();
     let mut sign = 1;
     let mut at = 0;
@@ -245,7 +271,7 @@ fn unit(tokens: &[Token]) -> Result<(Option<Unit>, bool), String> {
                 if text.contains('/') && named.len() > 1 {
                     // `\text{m/s}`
                     let count = text.split('/').count() - 1;
-                    named.iter_mut().rev().take(count).for_each(|it| it.1 = -it.1);
+                    named.iter_mut().rev().take(count).for_each(|it| it.1 = it.1.saturating_neg());
                 }
                 sign = 1;
             }
@@ -254,6 +280,19 @@ fn unit(tokens: &[Token]) -> Result<(Option<Unit>, bool), String> {
             Token::Name("mu") => named.push(("µ".to_owned(), 1)),
             Token::Times | Token::Dot | Token::Minus => {}
             Token::Slash => sign = -1,
+            // `\frac{\text{m}}{\text{s}}`
+            Token::Fraction => {
+                let mut argument = || {
+                    let open = at;
+                    let end = close_of(tokens, open).ok_or("a bracket that is not closed")?;
+                    at = end + 1;
+                    unit_words(&tokens[open + 1..end])
+                };
+                let (top, bottom) = (argument()?, argument()?);
+                named.extend(top.into_iter().map(|(word, power)| (word, power.saturating_mul(sign))));
+                named.extend(bottom.into_iter().map(|(word, power)| (word, power.saturating_mul(-sign))));
+                sign = 1;
+            }
             Token::Caret if tokens[at..].iter().take(2).any(|it| *it == Token::Degree) => {
                 named.push(("°".to_owned(), 1));
                 at += if tokens.get(at) == Some(&Token::Degree) { 1 } else { 3 };
@@ -282,7 +321,7 @@ fn unit(tokens: &[Token]) -> Result<(Option<Unit>, bool), String> {
             other => return Err(format!("{} is not understood behind an expression", shown(other))),
         }
     }
-    Ok((Unit::of(&named), false))
+    Ok(named)
 }
 
 fn shown(token: &Token) -> String {
@@ -379,45 +418,9 @@ fn close_of(tokens: &[Token], open: usize) -> Option<usize> {
     None
 }
 
-/// The union of intervals, or of sets.
-fn united(things: Vec<Thing>) -> Result<Thing, String> {
-    if things.iter().all(|it| matches!(it, Thing::Set(_))) {
-        return Ok(Thing::Set(things.into_iter().flat_map(members).collect()));
-    }
-    let mut pieces = Vec::new();
-    for thing in &things {
-        pieces.extend(thing.pieces().ok_or("a union of what are no intervals")?);
-    }
-    Ok(Thing::Line(pieces))
-}
-
-fn members(thing: Thing) -> Vec<Thing> {
-    if let Thing::Set(items) = thing { items } else { Vec::new() }
-}
-
 impl Thing {
-    /// The pieces of the real line that it is, if it can be read so.
-    pub(super) fn pieces(&self) -> Option<Vec<Piece>> {
-        let point = |thing: &Thing| match thing {
-            Self::Value(value) => Some(value.expr.clone()),
-            _ => None,
-        };
-        match self {
-            Self::Line(pieces) => Some(pieces.clone()),
-            Self::Tuple(open @ ('(' | '['), items, close @ (')' | ']')) => {
-                let [low, high] = &items[..] else { return None };
-                Some(vec![Piece {
-                    low: point(low)?,
-                    high: point(high)?,
-                    closed: (*open == '[', *close == ']'),
-                }])
-            }
-            Self::Set(items) => items
-                .iter()
-                .map(|it| point(it).map(|it| Piece { low: it.clone(), high: it, closed: (true, true) }))
-                .collect(),
-            _ => None,
-        }
+    fn is_variable(&self) -> bool {
+        matches!(self, Self::Value(Value { expr: Expr::Variable(_), .. }))
     }
 
     /// The rows that it is, if it can be read as a matrix; a tuple is a column.
@@ -444,7 +447,7 @@ impl Thing {
         match self {
             Self::Value(value) => visit(&value.expr),
             Self::Words(_) => {}
-            Self::Equation(left, right) => {
+            Self::Equation(left, right) | Self::Rounded(left, right) => {
                 left.each(visit);
                 right.each(visit);
             }

@@ -3,6 +3,7 @@
 use num_traits::One;
 
 use super::super::exact::fold;
+use super::approximate::approximate;
 use super::equal::{Domains, equal, proportional};
 use super::tree::{Expr, Piece, Thing, Value};
 
@@ -14,6 +15,25 @@ pub(super) struct Rules {
     pub(super) unit: bool,
 }
 
+/// Words in any case, without what stands around them: `(C)`, `Yes.`
+fn plain(words: &str) -> String {
+    let folded = fold(words, true);
+    let bare = folded.trim_matches(|it: char| !it.is_alphanumeric());
+    if bare.is_empty() { folded } else { bare.to_owned() }
+}
+
+/// How far a value may be from what it is rounded to, as a share.
+const ROUNDED: f64 = 0.01;
+
+/// Whether the second can be the first, rounded.
+fn is_rounded(exact: &Thing, rounded: &Thing) -> bool {
+    let value = |thing: &Thing| match thing {
+        Thing::Value(value) => approximate(&value.expr, &[]).map(|it| it.value),
+        _ => None,
+    };
+    value(exact).zip(value(rounded)).is_some_and(|(a, b)| (a - b).norm() <= ROUNDED * a.norm().max(b.norm()))
+}
+
 /// The most parts of a list, set or union that are compared.
 const MOST: usize = 200;
 
@@ -23,8 +43,11 @@ impl Rules {
     }
 
     pub(super) fn same(&self, wanted: &Thing, found: &Thing) -> bool {
-        use Thing::{Equation, Line, List, Matrix, Set, Tuple, Words};
+        use Thing::{Equation, Line, List, Matrix, Rounded, Set, Tuple, Words};
         match (wanted, found) {
+            (wanted, Rounded(exact, rounded)) => {
+                self.same(wanted, rounded) || is_rounded(exact, rounded) && self.same(wanted, exact)
+            }
             (Equation(left, right), Equation(other_left, other_right)) => {
                 if let [Thing::Value(a), Thing::Value(b), Thing::Value(c), Thing::Value(d)] =
                     [&**left, &**right, &**other_left, &**other_right]
@@ -46,7 +69,12 @@ impl Rules {
                 items.len() == other.len() && items.iter().zip(other).all(|(a, b)| self.same(a, b))
             }
             (Thing::Value(wanted), Thing::Value(found)) => self.values(wanted, found),
-            (Words(wanted), Words(found)) => fold(wanted, true) == fold(found, true),
+            (Words(wanted), Words(found)) => plain(wanted) == plain(found),
+            // `\text{(C)}` is met by `C`, which is a variable where none is known.
+            (
+                Words(wanted),
+                Thing::Value(Value { expr: Expr::Variable(name), unit: None, percent: false }),
+            ) => plain(wanted) == plain(name),
             (Line(pieces), other) | (other @ Tuple(..), Line(pieces)) => {
                 other.pieces().is_some_and(|it| self.lines(pieces, &it))
             }

@@ -1,9 +1,14 @@
 //! Tokens: LaTeX, plain text and Unicode, brought to one notation.
 
+mod number;
+mod signs;
+
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{One, Zero};
+use num_traits::Zero;
 
+use self::number::digits;
+use self::signs::{greek, lowered, named, raised, sign, vulgar, word_token};
 use super::tree::Function;
 
 /// What an expression is made of.
@@ -47,6 +52,12 @@ pub(super) enum Token {
     Row,
     Relation(Relation),
     Cup,
+    Cap,
+    /// `\setminus`: without what follows.
+    Without,
+    Colon,
+    /// `\implies`: what stands before it is not the result.
+    Implies,
     EmptySet,
     Reals,
     Begin(String),
@@ -71,6 +82,8 @@ pub(super) enum Bracket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
     Equal,
+    /// `≈`: rounded.
+    Near,
     Less,
     AtMost,
     Greater,
@@ -78,9 +91,6 @@ pub(super) enum Relation {
     Unequal,
     In,
 }
-
-/// What a number may have as its power of ten.
-const LARGEST_EXPONENT: i64 = 400;
 
 /// The tokens of a text; an error says what is no part of an expression. Without `thousands` a comma between digits
 /// parts two numbers, as it always does within brackets.
@@ -128,7 +138,15 @@ impl<'a> Lexer<'a> {
             Token::Open(bracket) => {
                 let begins = matches!(
                     self.tokens.last(),
-                    None | Some(Token::Relation(_) | Token::Cup | Token::Comma | Token::Open(Bracket::Curly))
+                    None | Some(
+                        Token::Relation(_)
+                            | Token::Cup
+                            | Token::Cap
+                            | Token::Without
+                            | Token::Implies
+                            | Token::Comma
+                            | Token::Open(Bracket::Curly)
+                    )
                 );
                 // Braces that follow nothing they could be an argument of are a set's.
                 let bracket = if *bracket == Bracket::Group && begins { Bracket::Curly } else { *bracket };
@@ -173,7 +191,7 @@ impl<'a> Lexer<'a> {
         } else if next.is_alphabetic() && greek(next).is_none() && next != 'π' && next != '∞' {
             let end = rest.find(|it: char| !it.is_alphabetic() || greek(it).is_some() || it == 'π');
             let word = &rest[..end.unwrap_or(rest.len())];
-            self.push(word_token(word), word.len());
+            self.word(word);
         } else {
             let two = |token| Some((token, 2));
             let known = if rest.starts_with("**") {
@@ -214,68 +232,36 @@ impl<'a> Lexer<'a> {
         self.tokens.push(Token::Close(Bracket::Group));
     }
 
-    fn number(&mut self) -> Result<(), String> {
+    /// Letters.
+    fn word(&mut self, word: &str) {
+        match word {
+            "lg" => self.decimal_logarithm(word.len()),
+            _ => self.push(word_token(word), word.len()),
+        }
+        if word == "log" {
+            self.base();
+        }
+    }
+
+    fn decimal_logarithm(&mut self, length: usize) {
+        let ten = BigRational::from_integer(BigInt::from(10));
+        self.push(Token::Function(Function::Log), length);
+        self.push(Token::Under, 0);
+        self.push(Token::Number(ten), 0);
+    }
+
+    /// The base of a logarithm where it is written as programs do: `log2(x)`, `log10 x`.
+    fn base(&mut self) {
         let rest = self.rest();
-        let whole = digits(rest);
-        let mut written = rest[..whole].to_owned();
-        let mut end = whole;
-        if (1..=3).contains(&whole) && !rest.starts_with('0') {
-            let comma = self.thousands && self.open.iter().all(|it| *it == Bracket::Group);
-            for separator in [",", "{,}", "\\,", "\\!", "\u{2009}", "\u{202f}", "\u{a0}", "\\ ", ",\\!"] {
-                if matches!(separator, "," | ",\\!") && !comma {
-                    continue;
-                }
-                let group = |end: usize| {
-                    let after = rest[end..].strip_prefix(separator)?;
-                    (digits(after) == 3).then(|| (end + separator.len() + 3, &after[..3]))
-                };
-                while let Some((next, group)) = group(end) {
-                    written += group;
-                    end = next;
-                }
-                if end > whole {
-                    break;
-                }
-            }
+        let base = ["10", "2"].into_iter().find(|it| {
+            let behind = rest.strip_prefix(it).unwrap_or_default();
+            behind.starts_with('(') || behind.starts_with(' ') && behind[1..].starts_with(char::is_alphabetic)
+        });
+        if let Some(base) = base {
+            let value = base.parse().unwrap_or_else(|_| BigInt::zero());
+            self.push(Token::Under, 0);
+            self.push(Token::Number(BigRational::from_integer(value)), base.len());
         }
-        let mut scale = 0_i64;
-        let mut repeating = 0;
-        if let Some(part) = rest[end..].strip_prefix('.') {
-            let count = digits(part);
-            written += &part[..count];
-            scale = i64::try_from(count).unwrap_or(i64::MAX);
-            let after = &part[count..];
-            let bar =
-                ["\\overline{", "\\overline", "\\bar{", "\\bar"].iter().find(|it| after.starts_with(**it));
-            if let Some(bar) = bar {
-                let inner = &after[bar.len()..];
-                let period = if bar.ends_with('{') { digits(inner) } else { digits(inner).min(1) };
-                if period > 0 && (!bar.ends_with('{') || inner[period..].starts_with('}')) {
-                    written += &inner[..period];
-                    repeating = period;
-                    end += bar.len() + period + usize::from(bar.ends_with('{'));
-                }
-            }
-            // A point with nothing behind it ends a sentence.
-            if count > 0 || repeating > 0 {
-                end += 1 + count;
-            }
-        }
-        let mut value = BigRational::from_integer(written.parse().unwrap_or_else(|_| BigInt::zero()));
-        if repeating > 0 {
-            // With all digits and without the period, over as many nines.
-            let short = &written[..written.len() - repeating];
-            let short = BigRational::from_integer(short.parse().unwrap_or_else(|_| BigInt::zero()));
-            let nines = ten_to(i64::try_from(repeating).unwrap_or(0))? - BigRational::one();
-            value = (value - short) / nines;
-        }
-        if let Some((length, exponent)) = exponent(&rest[end..]) {
-            end += length;
-            scale = scale.checked_sub(exponent).unwrap_or(i64::MAX);
-        }
-        value = if scale > 0 { value / ten_to(scale)? } else { value * ten_to(-scale)? };
-        self.push(Token::Number(value), end);
-        Ok(())
     }
 
     fn command(&mut self) -> Result<(), String> {
@@ -285,6 +271,15 @@ impl<'a> Lexer<'a> {
             let Some(letter) = rest.chars().next() else {
                 return Err("a `\\` with nothing behind it".to_owned());
             };
+            if let Some(space) = rest.strip_prefix("\\[").and_then(|it| it.split_once(']'))
+                && space.0.len() < 8
+                && space.0.ends_with(|it: char| it.is_ascii_lowercase())
+                && digits(space.0) > 0
+            {
+                // Room between two rows: `\\[4pt]`.
+                self.push(Token::Row, self.rest().len() - space.1.len());
+                return Ok(());
+            }
             let token = match letter {
                 '{' => Some(Token::Open(Bracket::Curly)),
                 '}' => Some(Token::Close(Bracket::Curly)),
@@ -313,6 +308,9 @@ impl<'a> Lexer<'a> {
         }
         if let Some(token) = named(name) {
             self.push(token, length);
+            if name == "log" {
+                self.base();
+            }
             return Ok(());
         }
         match name {
@@ -337,7 +335,8 @@ impl<'a> Lexer<'a> {
                 let token = if name == "begin" { Token::Begin(environment) } else { Token::End };
                 self.push(token, end);
             }
-            "left" | "right" | "bigl" | "bigr" | "Bigl" | "Bigr" | "big" | "Big" | "bigg" | "Bigg" => {
+            "left" | "right" | "middle" | "bigl" | "bigr" | "Bigl" | "Bigr" | "biggl" | "biggr" | "Biggl"
+            | "Biggr" | "big" | "Big" | "bigg" | "Bigg" => {
                 self.at += length;
                 let after = self.rest().trim_start();
                 if after.starts_with('.') {
@@ -351,10 +350,23 @@ impl<'a> Lexer<'a> {
                 }
             }
             "displaystyle" | "textstyle" | "quad" | "qquad" | "limits" | "thinspace" | "enspace"
-            | "space" | "boxed" | "fbox" | "mathcal" | "tiny" | "large" | "Large" | "nolimits" | "hspace"
-            | "phantom" => {
+            | "space" | "boxed" | "fbox" | "mathcal" | "tiny" | "large" | "Large" | "nolimits" => {
                 self.at += length;
             }
+            // What is in their braces is not there to be read.
+            "hspace" | "vspace" | "phantom" | "hphantom" | "vphantom" | "color" | "textcolor" | "tag"
+            | "label" => {
+                self.at += length;
+                let braced = self.rest().strip_prefix('{').and_then(|it| it.find('}'));
+                self.at += braced.map_or(0, |it| it + 2);
+                if name.ends_with("color") && self.rest().starts_with('{') {
+                    // What is coloured is no set.
+                    self.open.push(Bracket::Group);
+                    self.tokens.push(Token::Open(Bracket::Group));
+                    self.at += 1;
+                }
+            }
+            "lg" => self.decimal_logarithm(length),
             _ => return Err(format!("`\\{name}` is unknown")),
         }
         Ok(())
@@ -399,185 +411,4 @@ impl<'a> Lexer<'a> {
             self.at += rest.len() - trimmed.len();
         }
     }
-}
-
-fn digits(text: &str) -> usize {
-    text.bytes().take_while(u8::is_ascii_digit).count()
-}
-
-fn ten_to(power: i64) -> Result<BigRational, String> {
-    let small = u32::try_from(power).ok().filter(|it| i64::from(*it) <= 4 * LARGEST_EXPONENT);
-    let power = small.ok_or("a number that is too large or too small")?;
-    Ok(BigRational::from_integer(BigInt::from(10).pow(power)))
-}
-
-/// `e-3` behind digits: its length and value.
-fn exponent(text: &str) -> Option<(usize, i64)> {
-    let after = text.strip_prefix(['e', 'E'])?;
-    let unsigned = after.strip_prefix(['-', '+', '−']).unwrap_or(after);
-    let count = digits(unsigned);
-    let ends = !unsigned[count..].starts_with(char::is_alphabetic);
-    let value: i64 = unsigned[..count].parse().ok().filter(|_| ends)?;
-    let value = if after.starts_with(['-', '−']) { -value } else { value };
-    Some((text.len() - unsigned.len() + count, value))
-}
-
-fn word_token(word: &str) -> Token {
-    match word {
-        "pi" | "Pi" | "PI" => Token::Pi,
-        "inf" | "infinity" | "Infinity" | "oo" => Token::Infinity,
-        "sqrt" | "root" => Token::Root(None),
-        "cbrt" => Token::Root(Some(3)),
-        "U" => Token::Cup,
-        _ => Function::named(word).map_or_else(|| Token::Word(word.to_owned()), Token::Function),
-    }
-}
-
-fn named(command: &str) -> Option<Token> {
-    use Relation::{AtLeast, AtMost, Equal, Greater, In, Less, Unequal};
-    Some(match command {
-        "frac" | "dfrac" | "tfrac" | "cfrac" => Token::Fraction,
-        "binom" | "dbinom" | "tbinom" => Token::Binomial,
-        "sqrt" => Token::Root(None),
-        "pi" => Token::Pi,
-        "infty" => Token::Infinity,
-        "cdot" | "times" | "ast" | "cdotp" => Token::Times,
-        "div" => Token::Slash,
-        "pm" => Token::PlusMinus,
-        "mp" => Token::MinusPlus,
-        "cup" | "bigcup" => Token::Cup,
-        "emptyset" | "varnothing" => Token::EmptySet,
-        "le" | "leq" | "leqslant" => Token::Relation(AtMost),
-        "ge" | "geq" | "geqslant" => Token::Relation(AtLeast),
-        "lt" => Token::Relation(Less),
-        "gt" => Token::Relation(Greater),
-        "ne" | "neq" => Token::Relation(Unequal),
-        "approx" | "equiv" | "simeq" => Token::Relation(Equal),
-        "in" => Token::Relation(In),
-        "langle" => Token::Open(Bracket::Angle),
-        "rangle" => Token::Close(Bracket::Angle),
-        "lfloor" => Token::Open(Bracket::Floor),
-        "rfloor" => Token::Close(Bracket::Floor),
-        "lceil" => Token::Open(Bracket::Ceil),
-        "rceil" => Token::Close(Bracket::Ceil),
-        "lvert" => Token::Open(Bracket::Bar),
-        "rvert" => Token::Close(Bracket::Bar),
-        "lbrace" => Token::Open(Bracket::Curly),
-        "rbrace" => Token::Close(Bracket::Curly),
-        "vert" | "mid" => Token::Bar,
-        "circ" | "degree" => Token::Degree,
-        "lor" | "vee" => Token::Word("or".to_owned()),
-        "land" | "wedge" => Token::Word("and".to_owned()),
-        _ => {
-            let function = Function::named(command).map(Token::Function);
-            return function.or_else(|| GREEK.iter().find(|it| it.1 == command).map(|it| Token::Name(it.1)));
-        }
-    })
-}
-
-fn sign(letter: char) -> Option<Token> {
-    use Relation::{AtLeast, AtMost, Equal, Greater, In, Less, Unequal};
-    Some(match letter {
-        'π' => Token::Pi,
-        '∞' => Token::Infinity,
-        '√' => Token::Root(None),
-        '∛' => Token::Root(Some(3)),
-        '∜' => Token::Root(Some(4)),
-        '(' => Token::Open(Bracket::Round),
-        ')' => Token::Close(Bracket::Round),
-        '[' => Token::Open(Bracket::Square),
-        ']' => Token::Close(Bracket::Square),
-        '{' => Token::Open(Bracket::Group),
-        '}' => Token::Close(Bracket::Group),
-        '⟨' | '〈' => Token::Open(Bracket::Angle),
-        '⟩' | '〉' => Token::Close(Bracket::Angle),
-        '⌊' => Token::Open(Bracket::Floor),
-        '⌋' => Token::Close(Bracket::Floor),
-        '⌈' => Token::Open(Bracket::Ceil),
-        '⌉' => Token::Close(Bracket::Ceil),
-        '|' => Token::Bar,
-        '+' => Token::Plus,
-        '-' | '−' | '–' | '‐' | '‑' => Token::Minus,
-        '±' => Token::PlusMinus,
-        '∓' => Token::MinusPlus,
-        '*' | '×' | '·' | '⋅' | '∙' | '•' => Token::Times,
-        '/' | '÷' | '∕' | '⁄' => Token::Slash,
-        '^' => Token::Caret,
-        '_' => Token::Under,
-        '!' => Token::Bang,
-        '%' => Token::Percent,
-        '°' | 'º' => Token::Degree,
-        '€' | '£' | '¥' | '₹' => Token::Currency(letter),
-        ',' | '，' | '、' => Token::Comma,
-        ';' | '；' => Token::Semicolon,
-        '.' | '。' => Token::Dot,
-        '&' => Token::And,
-        '=' | '≈' | '≡' | '≃' => Token::Relation(Equal),
-        '<' => Token::Relation(Less),
-        '>' => Token::Relation(Greater),
-        '≤' | '⩽' => Token::Relation(AtMost),
-        '≥' | '⩾' => Token::Relation(AtLeast),
-        '≠' => Token::Relation(Unequal),
-        '∈' => Token::Relation(In),
-        '∪' => Token::Cup,
-        '∅' => Token::EmptySet,
-        'ℝ' => Token::Reals,
-        _ => Token::Name(greek(letter)?),
-    })
-}
-
-const GREEK: [(char, &str); 20] = [
-    ('α', "alpha"),
-    ('β', "beta"),
-    ('γ', "gamma"),
-    ('δ', "delta"),
-    ('ε', "epsilon"),
-    ('ζ', "zeta"),
-    ('η', "eta"),
-    ('θ', "theta"),
-    ('κ', "kappa"),
-    ('λ', "lambda"),
-    ('μ', "mu"),
-    ('ν', "nu"),
-    ('ξ', "xi"),
-    ('ρ', "rho"),
-    ('σ', "sigma"),
-    ('τ', "tau"),
-    ('φ', "phi"),
-    ('χ', "chi"),
-    ('ψ', "psi"),
-    ('ω', "omega"),
-];
-
-fn greek(letter: char) -> Option<&'static str> {
-    GREEK.iter().find(|it| it.0 == letter).map(|it| it.1)
-}
-
-fn vulgar(letter: char) -> Option<(u32, u32)> {
-    Some(match letter {
-        '½' => (1, 2),
-        '⅓' => (1, 3),
-        '⅔' => (2, 3),
-        '¼' => (1, 4),
-        '¾' => (3, 4),
-        '⅕' => (1, 5),
-        '⅖' => (2, 5),
-        '⅗' => (3, 5),
-        '⅘' => (4, 5),
-        '⅙' => (1, 6),
-        '⅚' => (5, 6),
-        '⅛' => (1, 8),
-        '⅜' => (3, 8),
-        '⅝' => (5, 8),
-        '⅞' => (7, 8),
-        _ => return None,
-    })
-}
-
-fn raised(letter: char) -> Option<char> {
-    "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺".chars().zip("0123456789-+".chars()).find(|it| it.0 == letter).map(|it| it.1)
-}
-
-fn lowered(letter: char) -> Option<u32> {
-    "₀₁₂₃₄₅₆₇₈₉".chars().zip(0..).find(|it| it.0 == letter).map(|it| it.1)
 }

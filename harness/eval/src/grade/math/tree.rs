@@ -83,6 +83,8 @@ pub(super) enum Thing {
     Words(String),
     /// What stands left and right of `=`.
     Equation(Box<Thing>, Box<Thing>),
+    /// What stands left and right of the last `≈` of an answer.
+    Rounded(Box<Thing>, Box<Thing>),
     /// Pieces of the real line, of any number.
     Line(Vec<Piece>),
     /// What stands in round, square or angle brackets; these as they are written.

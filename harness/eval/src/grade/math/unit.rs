@@ -129,7 +129,7 @@ impl Unit {
                 "of" | "the" | "a" | "an" | "in" if words.len() > 1 => {}
                 _ => {
                     // Nobody writes more.
-                    let power = (power * sign * raise).clamp(-12, 12);
+                    let power = ((*power).clamp(-12, 12) * sign * raise).clamp(-12, 12);
                     unit.times(&Self::named(word), power);
                     raise = 1;
                 }

@@ -12,6 +12,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Batch, Connection, ErrorCode, Statement, params_from_iter};
 
 use super::super::cut;
+use crate::sqlite::is_forbidden;
 
 /// Instructions of SQLite's virtual machine that one grading may take, all its databases together.
 const STEPS: u64 = 1_000_000;
@@ -28,18 +29,6 @@ const PAGES: u32 = 4096;
 const LONGEST: i32 = 20_000;
 /// The most rows that are compared.
 pub(super) const ROWS: usize = 1000;
-
-/// Functions that give other values each time, that are slow or large by one call, or that reach outside.
-const FORBIDDEN: [&str; 8] = [
-    "random",
-    "randomblob",
-    "load_extension",
-    "current_date",
-    "current_time",
-    "current_timestamp",
-    "fts3_tokenizer",
-    "sqlite_offset",
-];
 
 /// Who writes the SQL that is run, and for what.
 #[derive(Clone, Debug)]
@@ -62,9 +51,7 @@ impl Access {
         match action {
             // A table made of a query's rows would be as large as it likes.
             AuthAction::Select | AuthAction::Recursive => !matches!(self, Self::Define),
-            AuthAction::Function { function_name } => {
-                !FORBIDDEN.contains(&function_name.to_lowercase().as_str())
-            }
+            AuthAction::Function { function_name } => !is_forbidden(function_name),
             AuthAction::Read { table_name, column_name } => match self {
                 Self::Case | Self::Define => !is_internal(table_name),
                 // A common table expression of which no column is read, as by `count(*)`, looks like a table.

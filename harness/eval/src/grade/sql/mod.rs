@@ -11,6 +11,7 @@ use self::extract::extract;
 use super::form::Cell;
 use super::numeral::Numeral;
 use super::{Evidence, Finding, Grader, Spanned, Text, cut, mistake, texts, written};
+use crate::count::counted;
 use crate::yaml::{Malformed, Span};
 
 /// The answer is SQL that does on an embedded SQLite what it should.
@@ -139,7 +140,8 @@ impl Sql {
         if let Some(names) = &names.0 {
             let list = texts("names", names, mistakes);
             if wanted.rows.first().is_some_and(|it| it.len() != list.len()) {
-                mistakes.push(mistake(names.span, format!("{} names for other columns", list.len())));
+                let names_given = counted(list.len(), "name");
+                mistakes.push(mistake(names.span, format!("{names_given} for other columns")));
             }
             wanted.names = Some(list);
         }
@@ -159,19 +161,19 @@ impl Sql {
         match &self.task {
             Task::Creates { accepts, rejects } => {
                 defines(sql, accepts, rejects)?;
-                Ok(format!("accepts {}, rejects {}", counted(accepts.len()), counted(rejects.len())))
+                Ok(format!("accepts {}, rejects {}", statements(accepts), statements(rejects)))
             }
             Task::Rows { wanted, after, .. } => {
                 let table = answered(&self.schema, sql, after.as_deref()).map_err(|it| it.message)?;
                 wanted.compare(&table)?;
-                Ok(format!("found the {} rows", table.rows.len()))
+                Ok(format!("found the {}", counted(table.rows.len(), "row")))
             }
         }
     }
 }
 
-fn counted(statements: usize) -> String {
-    if statements == 1 { "1 statement".to_owned() } else { format!("{statements} statements") }
+fn statements(list: &[String]) -> String {
+    counted(list.len(), "statement")
 }
 
 /// What an answer's SQL gives, or what is there after it.
@@ -258,11 +260,12 @@ impl Wanted {
         if let Some(row) = self.rows.first()
             && row.len() != found.columns.len()
         {
-            return Err(format!("wanted {} columns, found {}", row.len(), found.columns.len()));
+            return Err(format!("wanted {}, found {}", counted(row.len(), "column"), found.columns.len()));
         }
         if found.more || found.rows.len() != self.rows.len() {
             let more = if found.more { "more than " } else { "" };
-            return Err(format!("wanted {} rows, found {more}{}", self.rows.len(), found.rows.len()));
+            let wanted = counted(self.rows.len(), "row");
+            return Err(format!("wanted {wanted}, found {more}{}", found.rows.len()));
         }
         if self.ordered {
             let differs = self.rows.iter().zip(&found.rows).position(|(wanted, found)| !same(wanted, found));
@@ -347,17 +350,13 @@ impl Grader for Sql {
     fn wanted(&self) -> String {
         match &self.task {
             Task::Creates { accepts, rejects } => {
-                format!(
-                    "definitions that accept {} and reject {}",
-                    counted(accepts.len()),
-                    counted(rejects.len())
-                )
+                format!("definitions that accept {} and reject {}", statements(accepts), statements(rejects))
             }
             Task::Rows { query: Some(query), .. } => format!("what `{}` gives", cut(query, 120)),
             Task::Rows { wanted, .. } => {
                 let rows: Vec<String> = wanted.rows.iter().take(3).map(|it| shown(it)).collect();
                 let more = if wanted.rows.len() > 3 { ", …" } else { "" };
-                format!("the {} rows {}{more}", wanted.rows.len(), rows.join(", "))
+                format!("the {} {}{more}", counted(wanted.rows.len(), "row"), rows.join(", "))
             }
         }
     }

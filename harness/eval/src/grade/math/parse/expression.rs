@@ -89,6 +89,14 @@ impl<'a> Reader<'a> {
                 let bottom = self.factor()?;
                 let top = one(factors);
                 factors = vec![Expr::Quotient(Box::new(top), Box::new(bottom))];
+            } else if let ([Expr::Number(top)], [Token::Colon, Token::Number(bottom), rest @ ..]) =
+                (&factors[..], &self.tokens[self.at..])
+                && rest.first() != Some(&Token::Colon)
+            {
+                // A ratio; `1:2:3` is none.
+                let (top, bottom) = (Expr::Number(top.clone()), Expr::Number(bottom.clone()));
+                factors = vec![Expr::Quotient(Box::new(top), Box::new(bottom))];
+                self.at += 2;
             } else if self.is_operand(factors.last()) {
                 factors.push(self.power()?);
             } else {
@@ -115,6 +123,15 @@ impl<'a> Reader<'a> {
             Some(Token::Word(word)) => self.is_variable(word, is_number),
             Some(Token::Bar) => self.bars == 0,
             Some(Token::Open(bracket)) => !matches!(bracket, Bracket::Curly | Bracket::Angle),
+            // A fraction of units: `\frac{\text{m}}{\text{s}}`.
+            Some(Token::Fraction)
+                if matches!(
+                    self.tokens[self.at + 1..],
+                    [Token::Open(Bracket::Group), Token::Text(_), ..]
+                ) =>
+            {
+                false
+            }
             Some(
                 Token::Name(_)
                 | Token::Pi
