@@ -15,7 +15,9 @@ fn main() -> ExitCode {
     let models = match Models::load(Path::new("models.yaml")) {
         Ok(models) => models,
         Err(mistakes) => {
-            mistakes.iter().for_each(|it| println!("{it}"));
+            for mistake in mistakes {
+                println!("{mistake}");
+            }
             return ExitCode::FAILURE;
         }
     };

@@ -111,7 +111,7 @@ fn templates_end() {
         "{{ a|indent(100000000000) }}".to_owned(),
         "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}".to_owned(),
     ] {
-        assert!(Template::new(&wrong).and_then(|it| it.render(&values)).is_err(), "{:.40}", wrong);
+        assert!(Template::new(&wrong).and_then(|it| it.render(&values)).is_err(), "{wrong:.40}");
     }
     // As long as an expression may be.
     let long = format!("{{{{ {}1 }}}}", "1+".repeat(3_990));

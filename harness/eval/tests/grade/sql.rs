@@ -215,7 +215,7 @@ fn is_wrong(#[case] answer: &str, #[case] reason: &str) {
 #[case("BEGIN; INSERT INTO t VALUES ('7')")]
 fn is_no_change(#[case] sql: &str) {
     let written = "sql: { schema: 'CREATE TABLE t (a)', after: 'SELECT a FROM t', rows: [[7]] }";
-    assert_eq!(grade(written, &format!("```sql\n{sql}\n```")).score, 0.0, "{sql}");
+    assert!(grade(written, &format!("```sql\n{sql}\n```")).score <= 0.0, "{sql}");
     assert!(!std::path::Path::new("/tmp/proofmark-attack.db").exists());
 }
 
