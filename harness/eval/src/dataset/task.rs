@@ -85,6 +85,7 @@ pub(super) fn read(
     let excluded: Vec<String> = excluded.iter().map(rows::id_of).collect();
     let limit: Option<usize> = settings.typed("limit", mistakes);
     let package = package(settings, mistakes);
+    let on_request: Option<String> = settings.typed("on_request", mistakes);
     let split = split(settings, place, mistakes);
     let files = Files::read(settings, path, package.as_ref(), cache, mistakes);
     let (Some(mut composer), Some(split), Some(files)) = (composer, split, files) else {
@@ -96,7 +97,12 @@ pub(super) fn read(
     if let Some(package) = &package
         && !files.paths().all(|it| it.is_file())
     {
-        return Outcome::Missing(format!("no data: {}", package.remedy()));
+        return Outcome::Missing(match on_request {
+            None => format!("no data: {}", package.remedy()),
+            Some(why) => {
+                format!("no data: run `cargo xtask bench-data fetch` with the name of this suite ({why})")
+            }
+        });
     }
     let built = (|| -> Result<Vec<Item>, Failure> {
         let documents: Vec<Document> = files.rows(&split)?.into_iter().map(Document::new).collect();

@@ -64,14 +64,20 @@ pub(super) struct Totals {
 
 /// How large the cluster is that was not seen.
 ///
-/// If values in a cluster are all alike, it is the size of the cluster in which a trial drawn by chance is, on average:
-/// m* = Σ m² / Σ m. If they are independent of each other, it is a trial. Which of the two it is, the clusters say
-/// themselves, by their design effect: the squares of their sums of deviations against the squares of the deviations.
-/// The unseen cluster counts among them, as one whose values are alike: so it is large as long as little is known.
+/// If values in a cluster are independent of each other, it is a trial. If they are all alike, it is Σ m³ / Σ m²: the
+/// second moment of a mean then grows as Σ m², the third as Σ m³, and what this cluster makes up for is skewness, their
+/// ratio. A cluster that a trial drawn by chance is in, Σ m² / Σ m, is too small for that, the largest one too large.
+///
+/// How alike they are, the clusters say themselves, by their design effect: the squares of their sums of deviations
+/// against the squares of the deviations. It is 1 + (m* − 1) ρ with m* = Σ m² / Σ m and ρ the intra-cluster correlation
+/// (Kish 1965, Survey Sampling, 5.4 and 8.2). The unseen cluster counts among them, as one whose values are alike: so it
+/// is large as long as little is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
-    /// m*.
+    /// Σ m³ / Σ m².
     pub(super) whole: f64,
+    /// m*: the size of the cluster in which a trial drawn by chance is, on average.
+    pub(super) average: f64,
     /// Σ over clusters of (the sum of deviations from the mean)².
     pub(super) between: f64,
     /// Σ over values of (the deviation from the mean)².
@@ -81,9 +87,13 @@ pub(super) struct Unseen {
 impl Unseen {
     /// Its size, if its values are so far from the mean.
     fn size(self, distance: f64) -> f64 {
-        let Self { whole, between, within } = self;
+        let Self { whole, average, between, within } = self;
+        if average <= 1.0 {
+            return 1.0;
+        }
         let square = distance * distance;
-        ((whole * whole * square + between) / (whole * square + within)).clamp(1.0, whole)
+        let effect = (average * average * square + between) / (average * square + within);
+        1.0 + (whole - 1.0) * ((effect - 1.0) / (average - 1.0)).clamp(0.0, 1.0)
     }
 }
 
@@ -233,7 +243,7 @@ mod tests {
     #[test]
     fn bounds_equal_drawn_ones() {
         let clusters = [(1.0, 0.0), (2.0, -1.0), (4.0, 0.0), (1.0, 1.0), (8.0, -2.0)];
-        let unseen = Unseen { whole: 3.2, between: 0.0, within: 0.0 };
+        let unseen = Unseen { whole: 3.2, average: 3.2, between: 0.0, within: 0.0 };
         let totals = Totals::new(clusters.map(|(size, sum)| Total { size, sum }).to_vec(), unseen);
         let inside = Interval { low: -0.125, high: -0.125 };
         let found = totals.widened(inside, Range::DIFFERENCE, 0.025);
@@ -241,7 +251,7 @@ mod tests {
         near(found.high, 0.574_075, 1e-3);
     }
 
-    const SINGLE: Unseen = Unseen { whole: 1.0, between: 0.0, within: 0.0 };
+    const SINGLE: Unseen = Unseen { whole: 1.0, average: 1.0, between: 0.0, within: 0.0 };
 
     proptest! {
         /// With one trial a cluster, the bounds of scores of 0 and 1 are Clopper and Pearson's.

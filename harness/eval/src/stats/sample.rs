@@ -197,7 +197,7 @@ impl Sample {
     fn totals(&self, mean: f64) -> Totals {
         let strata = Strata::of(&self.clusters);
         let stratified = self.range != Range::DIFFERENCE;
-        let (mut totals, mut size, mut squares) = (Vec::new(), 0.0, 0.0);
+        let (mut totals, mut size, mut squares, mut cubes) = (Vec::new(), 0.0, 0.0, 0.0);
         let (mut between, mut within) = (0.0, 0.0);
         let clusters =
             self.clusters.iter().zip(strata.adjusted(&self.clusters)).zip(strata.means(&self.clusters));
@@ -207,9 +207,10 @@ impl Sample {
             totals.push(Total { size: it.size, sum });
             size += it.size;
             squares += it.size * it.size;
+            cubes += it.size.powi(3);
             between += (sum - it.size * mean).powi(2);
             within += it.squares - 2.0 * centre * it.sum + it.size * centre * centre;
         }
-        Totals::new(totals, Unseen { whole: squares / size, between, within })
+        Totals::new(totals, Unseen { whole: cubes / squares, average: squares / size, between, within })
     }
 }

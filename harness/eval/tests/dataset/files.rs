@@ -61,6 +61,19 @@ fn only_those_that_are_asked_are_read() {
 }
 
 #[test]
+fn what_has_to_be_asked_for_says_why() {
+    let folder = packed();
+    let path = folder.path().join("cases/p/asked.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("  include:", "  on_request: it is disputed\n  include:")).unwrap();
+    let needed = dataset::needed(&folder.path().join("cases"));
+    assert_eq!(needed[0].on_request.as_deref(), Some("it is disputed"));
+    let loaded = load(&folder.path().join("cases"), &["p"], &folder.path().join("cache"));
+    let reason = "no data: run `cargo xtask bench-data fetch` with the name of this suite (it is disputed)";
+    assert_eq!(loaded.missing, [("p/asked".to_owned(), reason.to_owned())]);
+}
+
+#[test]
 fn what_a_package_ships_is_read() {
     let folder = packed();
     let (cases, cache) = (folder.path().join("cases"), folder.path().join("cache"));

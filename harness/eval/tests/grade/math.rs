@@ -187,6 +187,8 @@ fn different(value: &str, answer: &str) {
 #[case("-\\infty", "-\\infty")]
 #[case("𝑥 + 1", "x+1")]
 #[case("12", "１２")]
+#[case("52_8", "52_{8}")]
+#[case("52_8", "52₈")]
 #[case("10^{100}", "10^{99} \\cdot 10")]
 // As models write them.
 #[case("1/3", "0.\\dot{3}")]
@@ -272,6 +274,9 @@ fn are_equal(#[case] value: &str, #[case] answer: &str) {
 #[case("\\pi", "3.14159265")]
 #[case("\\pi", "\\frac{355}{113}")]
 #[case("2", "-2")]
+#[case("52_8", "42")]
+#[case("52_8", "52_9")]
+#[case("52_8", "52")]
 #[case("-2", "\\sqrt{4}")]
 #[case("1/2x", "1/(2x)")]
 #[case("x^2 - 1", "x^2 + 1")]

@@ -259,6 +259,11 @@ impl<'a> Reader<'a> {
         }
         self.at += 1;
         match token {
+            // A numeral of another base stands for itself: what is asked is how it is written.
+            Token::Number(value) if self.take(&Token::Under) => {
+                let base = self.index()?;
+                Ok(Expr::Variable(format!("{value}_{base}")))
+            }
             Token::Number(value) => Ok(Expr::Number(self.mixed(value))),
             Token::Word(word) if self.is_variable(word, false) => self.variables(word),
             Token::Name(name) => self.variables(name),
