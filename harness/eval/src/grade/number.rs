@@ -238,6 +238,11 @@ pub(super) fn final_numbers(text: &str) -> Vec<(&str, Numeral)> {
 
 /// Whether what stands behind this text is denied.
 pub(super) fn is_denied(before: &str) -> bool {
+    // What the words that are looked for end with: most numbers stand behind something else.
+    let bare = before.trim_end_matches(|it: char| it.is_whitespace() || "$({*_".contains(it));
+    if !bare.ends_with(|it: char| "teqloy≠=".contains(it.to_ascii_lowercase())) {
+        return false;
+    }
     // As long as any words that deny, with markup behind them.
     let from = before.char_indices().rev().nth(40).map_or(0, |it| it.0);
     DENIED.is_match(&before[from..])

@@ -148,7 +148,7 @@ fn mistakes_point_at_themselves(#[case] text: &str, #[case] message: &str, #[cas
 #[case("dot([1 / p for p in primes(10000)], [1 / (p + 1) for p in primes(10000)])", "8192 bits|steps")]
 #[case("expectation([[1, 1 / p] for p in primes(10000)])", "8192 bits|steps")]
 #[case("makespan([1 / p for p in primes(10000)], 1)", "8192 bits|steps")]
-#[case("knapsack([[1, 1 / p] for p in primes(4000)], 50)", "8192 bits|steps")]
+#[case("knapsack([[1, 1 / p] for p in primes(4000)], 50)", "")]
 #[case(
     "spanning_tree([[0, p, 1 / p] for p in primes(2000)] + [[0, p, 1 / (p * p * p * p * p * p)] for p in primes(1000)])",
     ""
