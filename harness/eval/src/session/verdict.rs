@@ -99,7 +99,7 @@ impl Session {
         if left > 0 {
             // Writing to a String cannot fail.
             let left = counted(left, "trial");
-            let _ = write!(sentence, "; without {left} that have no score or no golden that holds");
+            let _ = write!(sentence, "; {left} left out: no score, or no golden that holds");
         }
         let all = self.plan.trials.iter().filter(|it| it.model as usize == model).count();
         if tally.done < all {

@@ -145,7 +145,7 @@ fn the_likeliest_reply_is_the_verdict() {
     assert!((grade.score - 0.25).abs() < 1e-12, "of equal ones the first: {grade:?}");
     assert!(grade.reason.contains("big says 2 of 1 to 5; on 3 labelled answers α = 1.00"), "{grade:?}");
     let grade = weighed(&written, &[&five, &[f64::NAN; 5], &one, &one]).unwrap();
-    assert!(grade.reason.contains("1 verdicts unread"), "{grade:?}");
+    assert!(grade.reason.contains("1 verdict unread"), "{grade:?}");
     let unscored = weighed(&written, &[&[f64::NEG_INFINITY; 5], &five, &one, &one]).unwrap_err();
     assert!(unscored.contains("cannot be read"), "{unscored}");
     let pair = PAIR.replace("  labelled", "  by: likelihood\n  labelled");
