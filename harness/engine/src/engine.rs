@@ -443,8 +443,8 @@ impl Backend for Engine {
         &self.numerics
     }
 
-    /// A model without a chat template reads the contents of the messages, as [`plain`] lays them out: one message is
-    /// read as it is.
+    /// A model without a chat template reads the contents of the messages, an answer in the line below its question and
+    /// anything else after a blank line; one message is read as it is.
     ///
     /// A text that nobody speaks is read as it is by every model.
     ///

@@ -37,7 +37,7 @@ pub struct Lints {
 /// - two variants, of whatever cases, that ask the same;
 /// - a case without `why`, and one without exactly one of [`DIFFICULTIES`] among its tags;
 /// - a case whose answer is run, but that has no reference: nobody sees whether any answer passes. Whether references do,
-///   [`references`] finds out.
+///   [`references()`] finds out.
 ///
 /// Of a suite with a `dataset`, only what cannot be read is wrong: its questions are published as they are.
 ///
