@@ -2,8 +2,8 @@
 # to be kept from the candidate: whatever comes out of descriptor 3 is checked outside, as the candidate's own words.
 #
 # A line in is a call {"n": nonce, "f": name, "a": [argument, ...], "k": {name: argument}}; a line out its answer:
-# {"n": nonce, "r": value}, or "x" with what was raised, or "u" with the type that is not plain data. In between the
-# candidate may call functions that it was given: {"n": nonce, "ask": function, "a": [argument, ...]}.
+# {"n": nonce, "r": value}, or "x" with what was raised, or "u" with the type that is not plain data, or "none" with the
+# name that the candidate does not define. In between the candidate may call functions that it was given: {"n": nonce, "ask": function, "a": [argument, ...]}.
 import json, os, sys, types
 
 DEPTH = 60
@@ -133,6 +133,10 @@ def main():
                 return decoded(answer["r"], ask)
             raise RuntimeError(answer["m"])
 
+        # No error of the candidate's, which a test might want to be raised.
+        if call["f"] not in module.__dict__:
+            send({"n": nonce, "none": call["f"]})
+            continue
         try:
             arguments = [decoded(it, ask) for it in call["a"]]
             named = {name: decoded(it, ask) for name, it in call["k"].items()}

@@ -233,6 +233,9 @@ fn read_answer(message: &Map<String, Value>) -> Result<Answer, Silence> {
     if let Some(kind) = message.get("u").and_then(Value::as_str) {
         return nonsense(&format!("returned what is not plain data: {}", cut(kind, 60)));
     }
+    if let Some(name) = message.get("none").and_then(Value::as_str) {
+        return nonsense(&format!("defines no `{}`", cut(name, 60)));
+    }
     if let Some(value) = message.get("r") {
         let Some(value) = Plain::decode(value) else { return nonsense("returned what is not plain data") };
         return Ok(Ok(value));
