@@ -110,7 +110,7 @@ impl Quality {
                 }
             }
         }
-        tests.extend(wrong.iter().map(|it| failing(it.name.clone(), rendered(&it.mistake))));
+        tests.extend(wrong.iter().map(|it| failing(self.name_of_wrong(&it.name), rendered(&it.mistake))));
         tests.extend(
             self.missing
                 .iter()
@@ -124,6 +124,17 @@ impl Quality {
             })
         }));
         tests
+    }
+
+    /// What the test of a wrong case or suite is called: its own name, or where the filter means a model's trials, as a
+    /// trial of that model would be. So it fails there too, instead of being left out.
+    fn name_of_wrong(&self, name: &str) -> String {
+        let Some(filter) = &self.arguments.filter else { return name.to_owned() };
+        let is_meant =
+            |it: &str| if self.arguments.exact { it == filter } else { it.contains(filter.as_str()) };
+        let of_models = self.plan.models.models.iter().map(|it| format!("{name}::{}", it.name));
+        let mut names = std::iter::once(name.to_owned()).chain(of_models);
+        names.find(|it| is_meant(it)).unwrap_or_else(|| name.to_owned())
     }
 
     /// The models, by position, that have a trial which can be run here.

@@ -269,6 +269,14 @@ fn a_wrong_suite_keeps_what_was_accepted_of_it() {
 }
 
 #[test]
+fn a_suite_of_wrong_cases_keeps_what_was_accepted_of_it() {
+    let place = accepted();
+    place.edit(CASES, "grade:", "grad:");
+    place.edit(CASES, "grade:", "grad:");
+    place.run(&[]).failed().never_says("orphaned");
+}
+
+#[test]
 fn a_part_of_a_run_proposes_only_its_own() {
     let place = accepted();
     place.edit("tiny.yaml", "It is 42.", "Surely 42.");

@@ -1,5 +1,7 @@
 //! Mistakes in what people write: each is a failing test that points at itself, and hides nothing else.
 
+use rstest::rstest;
+
 use crate::place::Place;
 
 #[test]
@@ -19,6 +21,17 @@ fn a_wrong_case_fails_alone() {
     let ran = place.run(&[]).failed().shown("wrong-case");
     assert_eq!(ran.outcomes()["sums/small/a::tiny"], "ok");
     assert_eq!(ran.outcomes()["sums/small/b"], "FAILED");
+}
+
+#[rstest]
+#[case("tiny")]
+#[case("small/b::tiny")]
+fn a_filter_on_a_model_leaves_no_mistake_out(#[case] filter: &str) {
+    let place = Place::with_two_cases();
+    place.edit("cases/sums/small.yaml", "prompt: What is 6 * 7?", "promt: What is 6 * 7?");
+    let ran = place.run(&[filter]).failed();
+    assert_eq!(ran.outcomes()["sums/small/b::tiny"], "FAILED");
+    place.run(&["small/a"]).never_says("promt");
 }
 
 #[test]

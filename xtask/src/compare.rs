@@ -30,7 +30,7 @@ pub(crate) struct Compare {
 
 pub(crate) const HELP: &str = "\
 A side is a RUN of the store by its number, with all of its models; a MODEL by its name, in the newest whole run that \
-asked it; RUN:MODEL; or the path of a report that `cargo xtask report --format json` wrote. Two runs are compared model \
+asked it, else the newest; RUN:MODEL; or the path of a report that `cargo xtask report --format json` wrote. Two runs are compared model \
 by model; two single models with each other, whatever their names.
 
 Exit codes: 0 not worse, 1 or 2 could not run, 3 regressed, 4 cannot tell.";
@@ -126,6 +126,10 @@ fn sides(word: &str, settings: &Settings) -> anyhow::Result<Vec<Side>> {
         if store.models(run.id)?.iter().any(|it| it.name == word && it.planned > 0 && it.skipped.is_none())
             && let Ok(side) = of_model(run, word)
         {
+            if run.begun.partial || run.ended_at.is_none() {
+                let why = if run.begun.partial { "a filter left trials out" } else { "it did not end" };
+                eprintln!("note: no whole run asked `{word}`; taken is run {}, a part: {why}", run.id);
+            }
             return Ok(vec![side]);
         }
     }

@@ -157,8 +157,11 @@ impl Session {
             .models
             .names()
             .flat_map(|model| {
-                let suites = self.plan.suites.iter().map(|it| &it.name).chain(&self.options.mistaken);
-                suites.map(move |suite| (model, suite))
+                let mistaken = &self.options.mistaken;
+                // A suite of nothing but mistaken cases is no part of the plan.
+                let of_cases = mistaken.iter().filter_map(|it| Some(it.rsplit_once('/')?.0));
+                let whole = self.plan.suites.iter().map(|it| &it.name).chain(mistaken).map(String::as_str);
+                whole.chain(of_cases).map(move |suite| (model, suite))
             })
             .map(|(model, suite)| golden::path_of(&self.options.golden, suite, model))
             .collect();
