@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::fallible_iterator::FallibleIterator as _;
-use rusqlite::functions::FunctionFlags;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Batch, Connection, ErrorCode, Statement, params_from_iter};
+use rusqlite::types::Value;
+use rusqlite::{Batch, Connection, ErrorCode, Statement};
 
 use super::super::cut;
-use crate::sqlite::is_forbidden;
+use crate::sqlite::{is_forbidden, without_clock};
 
 /// Instructions of SQLite's virtual machine that one grading may take, all its databases together.
 const STEPS: u64 = 1_000_000;
@@ -260,63 +259,4 @@ fn rows(statement: &mut Statement<'_>, most: usize) -> Result<Table, Failed> {
         table.rows.push(values);
     }
     Ok(table)
-}
-
-/// SQLite's functions of dates, and which of their arguments, from 0, are times.
-const DATES: [(&str, &[usize]); 7] = [
-    ("date", &[0]),
-    ("time", &[0]),
-    ("datetime", &[0]),
-    ("julianday", &[0]),
-    ("unixepoch", &[0]),
-    ("strftime", &[1]),
-    ("timediff", &[0, 1]),
-];
-
-thread_local! {
-    /// Where SQLite's own functions of dates are, once others stand in their place.
-    static PLAIN: Option<Connection> = Connection::open_in_memory().ok();
-}
-
-/// Puts functions in the place of SQLite's that do the same, but know neither the current time nor the time zone of
-/// this machine. What asks for them is an argument like any other, which may have been put together.
-fn without_clock(connection: &Connection) -> rusqlite::Result<()> {
-    let flags =
-        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    for (name, times) in DATES {
-        connection.create_scalar_function(name, -1, flags, move |call| {
-            let refused = |why: &str| rusqlite::Error::UserFunctionError(why.into());
-            let mut arguments = Vec::new();
-            for place in 0..call.len() {
-                let value = call.get_raw(place);
-                let text = match value {
-                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
-                    ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => &[],
-                };
-                // As C sees it.
-                let text = text.split(|it| *it == 0).next().unwrap_or_default();
-                let is = |words: &[&str]| words.iter().any(|it| text.eq_ignore_ascii_case(it.as_bytes()));
-                let is_now: &[&str] =
-                    if times.contains(&place) { &["now", "subsec", "subsecond"] } else { &["now"] };
-                if is(is_now) {
-                    return Err(refused("it asks for the current time"));
-                }
-                if is(&["localtime", "utc"]) {
-                    return Err(refused("it asks for the time zone of this machine"));
-                }
-                arguments.push(Value::try_from(value)?);
-            }
-            // Without a time they take the current one; `strftime` without a format gives nothing.
-            if arguments.len() <= times[0] && (name != "strftime" || arguments.len() == 1) {
-                return Err(refused("it asks for the current time"));
-            }
-            let places = vec!["?"; arguments.len()].join(", ");
-            PLAIN.with(|plain| {
-                let plain = plain.as_ref().ok_or_else(|| refused("out of memory"))?;
-                let mut statement = plain.prepare_cached(&format!("SELECT {name}({places})"))?;
-                statement.query_row(params_from_iter(arguments), |row| row.get::<_, Value>(0))
-            })
-        })?;
-    }
-    Ok(())
 }
